@@ -1,0 +1,24 @@
+/*
+ * sys.c - the futex calls; all other system calls are inline in sys.h.
+ */
+#include <linux/futex.h>
+#include <sys/syscall.h>
+
+#include "base/sys.h"
+
+int
+weft__sys_futex_wait(uint32_t *word, uint32_t expected, int64_t timeout_ns)
+{
+    struct timespec ts = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
+    long rc = syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, timeout_ns < 0 ? NULL : &ts,
+                      NULL, 0);
+    return rc < 0 ? -errno : 0;
+}
+
+/* The word may be gone by now: its owner can have seen the new value and left. The kernel then
+ * finds no sleeper, or none that minds being woken for nothing. */
+void
+weft__sys_futex_wake(uint32_t *word, int count)
+{
+    (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
+}

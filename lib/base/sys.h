@@ -1,0 +1,270 @@
+/*
+ * sys.h - system calls: negative errno, EINTR handled, descriptors close-on-exec.
+ *
+ * Inline and direct in release builds. In test builds each passes weft__torture_hit first and
+ * may be made to fail. Names are the kernel's.
+ */
+#ifndef WEFT_LIB_BASE_SYS_H
+#define WEFT_LIB_BASE_SYS_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/seam.h"
+
+#ifdef WEFT_TEST
+#define WEFT__SYS_FAULT()                                                                          \
+    do {                                                                                           \
+        if (weft__torture_hit(WEFT__TORTURE_SYSCALL))                                              \
+            return -weft__torture_errno();                                                         \
+    } while (0)
+#else
+#define WEFT__SYS_FAULT() ((void)0)
+#endif
+
+/* Repeats a call interrupted by a signal; gives its result or -errno. */
+#define WEFT__SYS_RETRY(type, call)                                                                \
+    do {                                                                                           \
+        WEFT__SYS_FAULT();                                                                         \
+        type weft__rc;                                                                             \
+        do                                                                                         \
+            weft__rc = (call);                                                                     \
+        while (weft__rc < 0 && errno == EINTR);                                                    \
+        return weft__rc < 0 ? (type)-errno : weft__rc;                                             \
+    } while (0)
+
+static inline ssize_t
+weft__sys_read(int fd, void *buf, size_t len)
+{
+    WEFT__SYS_RETRY(ssize_t, read(fd, buf, len));
+}
+
+static inline ssize_t
+weft__sys_write(int fd, const void *buf, size_t len)
+{
+    WEFT__SYS_RETRY(ssize_t, write(fd, buf, len));
+}
+
+/* For sockets: no SIGPIPE. */
+static inline ssize_t
+weft__sys_send(int fd, const void *buf, size_t len, int flags)
+{
+    WEFT__SYS_RETRY(ssize_t, send(fd, buf, len, flags | MSG_NOSIGNAL));
+}
+
+static inline ssize_t
+weft__sys_recv(int fd, void *buf, size_t len, int flags)
+{
+    WEFT__SYS_RETRY(ssize_t, recv(fd, buf, len, flags));
+}
+
+static inline ssize_t
+weft__sys_sendmsg(int fd, const struct msghdr *message, int flags)
+{
+    WEFT__SYS_RETRY(ssize_t, sendmsg(fd, message, flags | MSG_NOSIGNAL));
+}
+
+static inline ssize_t
+weft__sys_recvmsg(int fd, struct msghdr *message, int flags)
+{
+    WEFT__SYS_RETRY(ssize_t, recvmsg(fd, message, flags | MSG_CMSG_CLOEXEC));
+}
+
+/* The descriptor is gone whatever happens; EINTR must not be repeated on Linux. No fault is
+ * injected: a close that fails still closes. */
+static inline void
+weft__sys_close(int fd)
+{
+    (void)close(fd);
+}
+
+static inline int
+weft__sys_socket(int family, int type, int protocol)
+{
+    WEFT__SYS_RETRY(int, socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol));
+}
+
+static inline int
+weft__sys_socketpair(int family, int type, int fds[2])
+{
+    WEFT__SYS_RETRY(int, socketpair(family, type | SOCK_CLOEXEC, 0, fds));
+}
+
+static inline int
+weft__sys_bind(int fd, const struct sockaddr *address, socklen_t len)
+{
+    WEFT__SYS_RETRY(int, bind(fd, address, len));
+}
+
+static inline int
+weft__sys_listen(int fd, int backlog)
+{
+    WEFT__SYS_RETRY(int, listen(fd, backlog));
+}
+
+static inline int
+weft__sys_accept4(int fd, struct sockaddr *address, socklen_t *len)
+{
+    WEFT__SYS_RETRY(int, accept4(fd, address, len, SOCK_CLOEXEC | SOCK_NONBLOCK));
+}
+
+/* An interrupted connect goes on in the kernel: -EINTR is passed through, like -EINPROGRESS. */
+static inline int
+weft__sys_connect(int fd, const struct sockaddr *address, socklen_t len)
+{
+    WEFT__SYS_FAULT();
+    return connect(fd, address, len) < 0 ? -errno : 0;
+}
+
+static inline int
+weft__sys_getsockopt_int(int fd, int level, int option, int *ret_value)
+{
+    socklen_t len = sizeof *ret_value;
+    WEFT__SYS_RETRY(int, getsockopt(fd, level, option, ret_value, &len));
+}
+
+static inline int
+weft__sys_setsockopt_int(int fd, int level, int option, int value)
+{
+    WEFT__SYS_RETRY(int, setsockopt(fd, level, option, &value, sizeof value));
+}
+
+static inline int
+weft__sys_getsockname(int fd, struct sockaddr *address, socklen_t *len)
+{
+    WEFT__SYS_RETRY(int, getsockname(fd, address, len));
+}
+
+static inline int
+weft__sys_fcntl_getfl(int fd)
+{
+    WEFT__SYS_RETRY(int, fcntl(fd, F_GETFL));
+}
+
+static inline int
+weft__sys_fcntl_setfl(int fd, int flags)
+{
+    WEFT__SYS_RETRY(int, fcntl(fd, F_SETFL, flags));
+}
+
+static inline int
+weft__sys_eventfd(unsigned initial)
+{
+    WEFT__SYS_RETRY(int, eventfd(initial, EFD_CLOEXEC | EFD_NONBLOCK));
+}
+
+static inline int
+weft__sys_pipe(int fds[2])
+{
+    WEFT__SYS_RETRY(int, pipe2(fds, O_CLOEXEC));
+}
+
+/* timeout_ns < 0 waits without limit. -EINTR is passed through: callers look at the world. */
+static inline int
+weft__sys_ppoll(struct pollfd *fds, nfds_t n, int64_t timeout_ns)
+{
+    WEFT__SYS_FAULT();
+    struct timespec ts = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
+    int rc = ppoll(fds, n, timeout_ns < 0 ? NULL : &ts, NULL);
+    return rc < 0 ? -errno : rc;
+}
+
+static inline int
+weft__sys_mmap(void **ret_memory, size_t len, int protection, int flags)
+{
+    WEFT__SYS_FAULT();
+    void *memory = mmap(NULL, len, protection, flags, -1, 0);
+    if (memory == MAP_FAILED)
+        return -errno;
+    *ret_memory = memory;
+    return 0;
+}
+
+static inline int
+weft__sys_mprotect(void *memory, size_t len, int protection)
+{
+    WEFT__SYS_RETRY(int, mprotect(memory, len, protection));
+}
+
+static inline int
+weft__sys_madvise(void *memory, size_t len, int advice)
+{
+    WEFT__SYS_RETRY(int, madvise(memory, len, advice));
+}
+
+/* No fault is injected: nobody could do anything about it. */
+static inline void
+weft__sys_munmap(void *memory, size_t len)
+{
+    (void)munmap(memory, len);
+}
+
+/* One byte a page; its lowest bit says whether the page is in memory. */
+static inline int
+weft__sys_mincore(void *memory, size_t len, unsigned char *ret_pages)
+{
+    WEFT__SYS_RETRY(int, mincore(memory, len, ret_pages));
+}
+
+/* Either pointer may be NULL. */
+static inline int
+weft__sys_sigaltstack(const stack_t *stack, stack_t *ret_old)
+{
+    WEFT__SYS_RETRY(int, sigaltstack(stack, ret_old));
+}
+
+static inline int
+weft__sys_sigaction(int number, const struct sigaction *action, struct sigaction *ret_old)
+{
+    WEFT__SYS_RETRY(int, sigaction(number, action, ret_old));
+}
+
+/* Returns 0 or the error, negated, as all here do. */
+static inline int
+weft__sys_thread_create(pthread_t *ret_thread, const pthread_attr_t *attributes,
+                        void *(*main)(void *), void *arg)
+{
+    WEFT__SYS_FAULT();
+    return -pthread_create(ret_thread, attributes, main, arg);
+}
+
+static inline pid_t
+weft__sys_waitpid(pid_t pid, int *ret_status, int options)
+{
+    WEFT__SYS_RETRY(pid_t, waitpid(pid, ret_status, options));
+}
+
+static inline int
+weft__sys_kill(pid_t pid, int number)
+{
+    WEFT__SYS_RETRY(int, kill(pid, number));
+}
+
+/* Nanoseconds of CLOCK_MONOTONIC. Cannot fail. */
+static inline int64_t
+weft__sys_monotonic(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+/* futex(2) wait while *word is `expected`; timeout_ns < 0 waits without limit. Returns 0,
+ * -EAGAIN (it was not), -ETIMEDOUT, or -EINTR. Never made to fail: callers loop on the word. */
+int weft__sys_futex_wait(uint32_t *word, uint32_t expected, int64_t timeout_ns);
+void weft__sys_futex_wake(uint32_t *word, int count);
+
+#endif

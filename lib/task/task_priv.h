@@ -1,0 +1,284 @@
+/*
+ * task_priv.h - tasks, their scheduler, the runtime: what the task layer's files share.
+ *
+ * A scheduler is a loop with tasks on it. All of a task but the words marked atomic belongs to
+ * its home loop: other threads ask for something with a message.
+ */
+#ifndef WEFT_LIB_TASK_PRIV_H
+#define WEFT_LIB_TASK_PRIV_H
+
+#include <pthread.h>
+
+#include <weft/run.h>
+#include <weft/scope.h>
+#include <weft/task.h>
+#include <weft/time.h>
+
+#include "base/cpu.h"
+#include "base/list.h"
+#include "base/lock.h"
+#include "ctx/stack.h"
+#include "loop/loop_priv.h"
+
+struct weft__group;
+
+/* A region of a task's run. The root scope of a task is just this, and has no outer one. */
+struct weft__scope {
+    struct weft_task *task;
+    struct weft__scope *outer;
+    struct weft__deferred *deferred; /* last registered first */
+    int64_t deadline;
+    int32_t cause;  /* 0, -ECANCELED or -ETIMEDOUT: how this scope itself ended */
+    bool shield;    /* hides what is outside */
+    bool masked;    /* hides its own cause too, while deferred functions run */
+    bool hit;       /* a call inside was ended by this scope's own cause */
+    bool has_group; /* it is the first member of a group */
+};
+
+/* One that was opened: it may have a deadline that expires. */
+struct weft__open_scope {
+    struct weft__scope scope; /* first */
+    struct weft__timer timer;
+};
+
+/* Requests to a task from elsewhere; bits of weft_task.ops. */
+#define WEFT__OP_PENDING 1u /* the message is on its way */
+#define WEFT__OP_CANCEL 2u
+#define WEFT__OP_CLOSE 4u /* the handle is given up */
+
+struct weft_task {
+    struct weft__ctx ctx;      /* where the task is suspended, once it has started */
+    struct weft__stack *stack; /* NULL until it starts, and after it has ended */
+    /* The first line has what a switch needs. */
+    struct weft_task *ready_next;
+    int32_t pending;  /* what the next wait returns at once; 0: nothing */
+    uint8_t state;    /* weft_task_state; atomic for others to read */
+    bool native;      /* runs on the loop's own stack (weft_run_here) */
+    bool cancellable; /* the present wait may be ended by pending */
+    bool observed;    /* somebody has seen the result */
+    bool has_handle;
+    struct weft__waiter waiter;
+    weft_task_fn *fn;
+    void *arg;
+    int32_t result;
+    int32_t cancel_cause;                 /* with WEFT__OP_CANCEL; atomic */
+    uint32_t ops;                         /* atomic */
+    uint32_t child;                       /* number within its group */
+    int32_t child_on;                     /* where the group shall start it */
+    uint32_t stack_used;                  /* measured at the end, where asked for */
+    void (*body)(struct weft_task *task); /* what the stack's owner runs: a task, or a loop */
+
+    struct weft__timer sleep;  /* while it sleeps */
+    struct weft__scope *scope; /* innermost */
+    struct weft__scope root;
+    struct weft__group *group;
+    struct weft_loop *group_loop; /* where its group lives */
+    struct weft__link sibling;    /* in its group */
+    struct weft__link link;       /* among the tasks of its loop, or the tasks any loop may take */
+    struct weft__list joiners;
+    struct weft__message remote;
+    char *error; /* detail of the last failure, made on demand */
+    char name[32];
+} __attribute__((aligned(64))); /* neighbours may live on other loops: no line is shared */
+
+/* One who waits for a task's end; on the task's list, which belongs to its loop. */
+struct weft__joiner {
+    struct weft__link link;
+    struct weft__ticket ticket;
+    int32_t result; /* of the task, written before the awaiter is woken */
+};
+
+struct weft__runtime;
+
+struct weft__sched {
+    struct weft_loop loop; /* first */
+    struct weft_task *current;
+    struct weft_task *ready_head;
+    struct weft_task *ready_last;
+    size_t n_ready;
+    unsigned budget;
+    struct weft__stack_cache stacks;
+    struct weft__timer trim; /* gives back what a spike left in the cache */
+    struct weft__ctx native;
+    struct weft__stack *finished; /* left for good; to be given away from another stack */
+    struct weft_task *free_tasks; /* chained through ready_next */
+    size_t n_free_tasks;
+
+    struct weft__runtime *runtime;
+    struct weft__list tasks;
+    size_t live;
+    uint64_t switches, spawned;
+    size_t name_len;
+    char last_name[32];          /* of the last task without a name of its own, padded with zeros */
+    bool closing;                /* spawns are refused, tasks have been cancelled */
+    bool draining;               /* every loop is closing */
+    bool reported;               /* as empty */
+    bool idling;                 /* virtual: has nothing to do */
+    struct weft__ctx *resume_at; /* virtual: where the actor goes on */
+    struct weft_task *actor;     /* virtual: the stack the loop itself runs on */
+    struct weft__message close_message, ack_message, empty_message, abandon_message;
+};
+
+struct weft__runtime {
+    struct weft__clock clock;
+    unsigned n_loops;
+    struct weft__sched **loops;
+    pthread_t *threads;
+    struct weft__stack_pool *pool;
+    const struct weft__cpu_mask *cpus; /* of the thread that called weft_run */
+    weft_options options;
+    struct weft_task *main;
+    int main_result;
+    char *main_error; /* its detail, for who called weft_run */
+    bool main_done;
+
+    struct weft__lock any_lock;
+    struct weft__list any;           /* tasks not started that any loop may take */
+    struct weft__task_chunk *chunks; /* memory of tasks; stays until the runtime ends */
+    struct weft_task *free_tasks;    /* that loops had too many of */
+    uint32_t n_any;                  /* atomic */
+
+    uint32_t closing; /* atomic: spawns are refused */
+    unsigned acks, empties;
+    size_t abandoned;
+    struct weft__timer grace;
+    struct weft__message signal_message;
+    uint32_t signalled; /* atomic: the message is on its way */
+
+    /* The executor behind weft_blocking, made on first use by the layer that has it. */
+    struct weft__lock extension_lock;
+    void *extension;
+    void (*extension_free)(void *extension, int64_t grace);
+
+    /* Virtual clock: all loops on one thread. */
+    struct weft__bell bell;
+    struct weft__poll *poll;
+    struct weft__ctx driver;
+    uint64_t random;
+    bool simulating;
+    uint32_t io_waits; /* tasks that wait for a descriptor */
+};
+
+static inline struct weft__sched *
+weft__sched_self(void)
+{
+    return (struct weft__sched *)(void *)weft__loop_self;
+}
+
+static inline struct weft_task *
+weft__task_self(void)
+{
+    struct weft__sched *sched = weft__sched_self();
+    return sched != NULL ? sched->current : NULL;
+}
+
+/* sched.c */
+int weft__sched_init(struct weft__sched *sched, struct weft__runtime *runtime, unsigned index);
+void weft__sched_close(struct weft__sched *sched);
+void weft__ready_push(struct weft__sched *sched, struct weft_task *task);
+/* Leaves a stack for good. */
+void weft__switch_out(struct weft__sched *sched, struct weft__stack *stack);
+/* Leaves the running task, which is parked or ready again, for whatever is next. */
+void weft__switch_away(struct weft__sched *sched, struct weft_task *self);
+/* The same for one that is ready again: makes it so, behind all others. */
+void weft__switch_back_later(struct weft__sched *sched, struct weft_task *self);
+void weft__task_entry(void *stack);
+
+/* park.c */
+
+/* Looks for cancellation: 0, or the cause, noted as seen. First thing in every call that waits. */
+int weft__wait_begin(void);
+/* The same for a wait that goes on whatever happens: it only counts for the torture harness. */
+void weft__wait_uncancellable(void);
+/* A ticket for the caller, task or thread: armed, to be followed by weft__park. */
+struct weft__ticket weft__park_arm(void);
+/* Suspends until the ticket is claimed and delivered; the result. Uncancellable parks wait for
+ * the delivery alone. */
+int weft__park(bool cancellable);
+/* A deadline of the caller's own on a park; for sleeping. */
+int weft__sleep_until(int64_t when);
+
+/* scope.c */
+void weft__scope_init_root(struct weft_task *task, int64_t deadline);
+/* Pending causes anew after a scope changed; ends the present wait if there is one now. */
+void weft__scope_recompute(struct weft_task *task);
+void weft__scope_end(struct weft__scope *scope, int cause);
+void weft__scope_note_hit(struct weft_task *task);
+/* The cause in force at a scope, 0 for none. */
+int weft__scope_effective(const struct weft__scope *scope);
+void weft__scope_enter(struct weft__open_scope *open, struct weft_task *task, int64_t deadline,
+                       bool shield);
+/* Runs deferred functions, leaves the scope; its own verdict. */
+int weft__scope_leave(struct weft__open_scope *open);
+void weft__scope_run_deferred(struct weft__scope *scope);
+/* Set by the group layer: the children of a scope's group are to end with the cause. */
+extern void (*weft__group_ended)(struct weft__group *group, int cause);
+/* Set by the group layer: a child has ended; on the child's loop. */
+extern void (*weft__group_child_finished)(struct weft_task *child);
+
+/* task.c */
+int weft__task_new(struct weft_task **ret_task, weft_task_fn *fn, void *arg,
+                   const weft_task_options *options, int64_t deadline);
+/* Sends a new task where it shall run. */
+void weft__task_start(struct weft_task *task, int on);
+void weft__task_discard(struct weft_task *task); /* one that was never started */
+void weft__task_chunks_free(struct weft__runtime *runtime);
+void weft__task_request(struct weft_task *task, unsigned op, int cause);
+void weft__task_ops_message(struct weft__message *message);  /* fn of task->remote */
+void weft__task_end_root(struct weft_task *task, int cause); /* on its loop */
+/* Gives a task its result and its last state, and wakes who waits for them. */
+void weft__task_settle(struct weft_task *task, int rc);
+void weft__task_finish(struct weft__sched *sched, struct weft_task *task, int rc);
+void weft__task_release(struct weft__sched *sched, struct weft_task *task);
+void weft__task_adopt_any(struct weft__sched *sched);
+void weft__joiner_wake(struct weft_task *task, struct weft__joiner *joiner);
+
+/* Where a task is that any loop may take, and none has yet: a loop of its runtime, marked in a bit
+ * no pointer has. */
+static inline struct weft_loop *
+weft__floating_mark(struct weft_loop *spawner)
+{
+    return (struct weft_loop *)((uintptr_t)spawner | 1);
+}
+
+/* The runtime in which it floats; NULL when home is a loop. */
+static inline struct weft__runtime *
+weft__floating_in(struct weft_loop *home)
+{
+    if (!((uintptr_t)home & 1))
+        return NULL;
+    return ((struct weft__sched *)((uintptr_t)home & ~(uintptr_t)1))->runtime;
+}
+
+static inline bool
+weft__task_ended(const struct weft_task *task)
+{
+    return task->state >= WEFT_TASK_DONE;
+}
+
+/* cross.c: waits for a task of another loop, or one that no loop has yet. */
+int weft__await_far(struct weft_task *task, int *ret_result);
+int weft__task_on(const weft_task_options *options, unsigned n_loops);
+
+/* run.c, close.c */
+int weft__runtime_open(struct weft__runtime *runtime, const weft_options *options);
+void weft__runtime_close(struct weft__runtime *runtime);
+void weft__runtime_begin_close(struct weft__runtime *runtime);
+void weft__close_check(struct weft__sched *sched);
+/* Set by the process pool: before any thread, and at the end. */
+extern int (*weft__zygote_start_hook)(void);
+extern void (*weft__zygote_stop_hook)(void);
+
+/* here.c: a private loop's task is alone no longer; it gets poller, doorbell and stacks. */
+int weft__here_grow(struct weft__sched *sched);
+
+/* signals.c */
+int weft__signals_install(struct weft__runtime *runtime);
+void weft__signals_uninstall(struct weft__runtime *runtime);
+
+/* sim.c: virtual clock. */
+int weft__sim_open(struct weft__runtime *runtime);
+void weft__sim_close(struct weft__runtime *runtime);
+void weft__sim_run(struct weft__runtime *runtime);
+
+#endif

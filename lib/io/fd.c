@@ -1,0 +1,310 @@
+/*
+ * fd.c - readiness as waiting.
+ *
+ * A descriptor has one edge-triggered registration for its whole life, made when it is first
+ * waited for. `readable` and `writable` say what is known: they are set by edges, and cleared when
+ * the kernel says EAGAIN or transfers less than was asked for.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <weft/task.h>
+
+#include "base/assert.h"
+#include "io/fd_priv.h"
+#include "task/task_priv.h"
+
+static void
+wake(struct weft__fd_wait *wait, int result)
+{
+    if (wait != NULL && weft__claim_local(wait->ticket))
+        weft__deliver(wait->ticket.waiter, result);
+}
+
+static void
+on_ready(struct weft__watch *watch, unsigned what)
+{
+    struct weft__fd *fd = (struct weft__fd *)(void *)watch;
+    if (what & WEFT__CLOSED)
+        fd->hung_up = true;
+    if (what & WEFT__READABLE) {
+        weft__suspect_remove(fd);
+        fd->readable = true;
+        wake(fd->reader, 0);
+    }
+    if (what & WEFT__WRITABLE) {
+        fd->writable = true;
+        wake(fd->writer, 0);
+    }
+}
+
+void
+weft__fd_init(struct weft__fd *fd, int raw, enum weft__fd_kind kind)
+{
+    memset(fd, 0, sizeof *fd);
+    fd->watch.ready = on_ready;
+    fd->loop = weft__loop_self;
+    fd->raw = raw;
+    fd->kind = (uint8_t)kind;
+    fd->readable = true;
+    fd->writable = true;
+}
+
+int
+weft_fd_open(weft_fd *public, int raw)
+{
+    weft__assert(weft__task_self() != NULL, "a descriptor is opened by a task");
+    struct stat status;
+    if (fstat(raw, &status) < 0)
+        return -errno;
+    if (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode))
+        return -EPERM;
+    int flags = weft__sys_fcntl_getfl(raw);
+    if (flags < 0)
+        return flags;
+    if (!(flags & O_NONBLOCK)) {
+        int rc = weft__sys_fcntl_setfl(raw, flags | O_NONBLOCK);
+        if (rc < 0)
+            return rc;
+    }
+    enum weft__fd_kind kind = WEFT__FD_OTHER;
+    int type = 0;
+    if (S_ISSOCK(status.st_mode) &&
+        weft__sys_getsockopt_int(raw, SOL_SOCKET, SO_TYPE, &type) == 0 && type == SOCK_STREAM)
+        kind = WEFT__FD_SOCKET;
+    weft__fd_init((struct weft__fd *)(void *)public, raw, kind);
+    return 0;
+}
+
+struct weft__fd *
+weft__fd_of(const weft_fd *public)
+{
+    struct weft__fd *fd = (struct weft__fd *)(uintptr_t) public;
+    if (fd->loop == NULL)
+        return NULL;
+    weft__assert(fd->loop == weft__loop_self,
+                 "a descriptor was used on another loop than the one it was opened on");
+    return fd;
+}
+
+/* Who waits, or has been woken and has yet to run, must not come back to the object. */
+static void
+dismiss(struct weft__fd_wait *wait)
+{
+    if (wait == NULL)
+        return;
+    wait->closed = true;
+    wake(wait, -EBADF);
+}
+
+/* Ends all dealings with the descriptor; those who wait are told. */
+static void
+detach(struct weft__fd *fd)
+{
+    weft__suspect_remove(fd);
+    weft__watch_remove(&fd->watch);
+    weft__watch_end(fd->loop, &fd->watch);
+    fd->loop = NULL;
+    dismiss(fd->reader);
+    dismiss(fd->writer);
+}
+
+void
+weft_fd_close(weft_fd *public)
+{
+    struct weft__fd *fd = weft__fd_of(public);
+    if (fd == NULL)
+        return;
+    detach(fd);
+    weft__sys_close(fd->raw);
+}
+
+int
+weft_fd_release(weft_fd *public)
+{
+    struct weft__fd *fd = weft__fd_of(public);
+    if (fd == NULL)
+        return -EBADF;
+    detach(fd);
+    return fd->raw;
+}
+
+int
+weft_fd_raw(const weft_fd *public)
+{
+    const struct weft__fd *fd = weft__fd_of(public);
+    return fd == NULL ? -EBADF : fd->raw;
+}
+
+int
+weft__fd_wait(struct weft__fd *fd, unsigned what)
+{
+    struct weft__fd_wait **place = what == WEFT__READABLE ? &fd->reader : &fd->writer;
+    if (*place != NULL)
+        return -EBUSY;
+    struct weft_loop *loop = fd->loop;
+    int rc = weft__watch_begin(loop, &fd->watch, fd->raw, what);
+    if (rc < 0)
+        return rc;
+    struct weft__fd_wait wait = {.ticket = weft__park_arm()};
+    *place = &wait;
+    /* Of use to the virtual clock alone, whose loops share one thread. */
+    uint32_t *io_waits = loop->clock->is_virtual ? &weft__sched_self()->runtime->io_waits : NULL;
+    if (io_waits != NULL)
+        ++*io_waits;
+    rc = weft__park(true);
+    if (io_waits != NULL)
+        --*io_waits;
+    if (wait.closed)
+        return -EBADF;
+    weft__watch_end(loop, &fd->watch);
+    *place = NULL;
+    return rc;
+}
+
+static int
+wait_for(weft_fd *public, unsigned what)
+{
+    int rc = weft__wait_begin();
+    if (rc < 0)
+        return rc;
+    struct weft__fd *fd = weft__fd_of(public);
+    if (fd == NULL)
+        return -EBADF;
+    bool reading = what == WEFT__READABLE;
+    if ((reading ? fd->reader : fd->writer) != NULL)
+        return -EBUSY;
+    /* The kernel is asked each time: a short read may have left something behind that no edge
+     * will tell of. Edges that come while we look are kept by the poller. */
+    struct pollfd pollfd = {.fd = fd->raw, .events = reading ? POLLIN : POLLOUT};
+    do
+        rc = weft__sys_ppoll(&pollfd, 1, 0);
+    while (rc == -EINTR);
+    if (rc != 0)
+        return rc < 0 ? rc : 0;
+    if (reading)
+        fd->readable = false;
+    else
+        fd->writable = false;
+    return weft__fd_wait(fd, what);
+}
+
+int
+weft_fd_wait_readable(weft_fd *fd)
+{
+    return wait_for(fd, WEFT__READABLE);
+}
+
+int
+weft_fd_wait_writable(weft_fd *fd)
+{
+    return wait_for(fd, WEFT__WRITABLE);
+}
+
+/* Whether a count below what was asked for says that the descriptor is empty, or full. */
+static inline bool
+short_count_tells(const struct weft__fd *fd)
+{
+    return fd->kind == WEFT__FD_SOCKET && !fd->hung_up;
+}
+
+static ssize_t
+read_some(struct weft__fd *fd, void *buf, size_t len)
+{
+    return fd->kind == WEFT__FD_SOCKET ? weft__sys_recv(fd->raw, buf, len, 0)
+                                       : weft__sys_read(fd->raw, buf, len);
+}
+
+static ssize_t
+write_some(struct weft__fd *fd, const void *buf, size_t len)
+{
+    if (WEFT_BUGGIFY(8) && len > 1)
+        len = 1;
+    ssize_t n = fd->kind == WEFT__FD_SOCKET ? weft__sys_send(fd->raw, buf, len, 0)
+                                            : weft__sys_write(fd->raw, buf, len);
+    return n;
+}
+
+ssize_t
+weft_fd_read(weft_fd *public, void *buf, size_t len)
+{
+    int rc = weft_checkpoint();
+    if (rc < 0)
+        return rc;
+    struct weft__fd *fd = weft__fd_of(public);
+    if (fd == NULL)
+        return -EBADF;
+    if (fd->reader != NULL)
+        return -EBUSY;
+    if (WEFT_BUGGIFY(8) && len > 1)
+        len = 1;
+    bool suspect = !fd->readable;
+    for (;;) {
+        if (fd->readable) {
+            ssize_t n = read_some(fd, buf, len);
+            if (n > 0 && (size_t)n < len && short_count_tells(fd))
+                fd->readable = false;
+            if (n != -EAGAIN)
+                return n;
+            fd->readable = false;
+            suspect = false;
+        }
+        if (suspect) {
+            weft__suspect_add(fd);
+            suspect = false;
+            if (fd->readable)
+                continue;
+        }
+        rc = weft__fd_wait(fd, WEFT__READABLE);
+        if (rc < 0) {
+            if (rc != -EBADF)
+                weft__suspect_remove(fd);
+            return rc;
+        }
+    }
+}
+
+ssize_t
+weft_fd_write(weft_fd *public, const void *buf, size_t len)
+{
+    int rc = weft_checkpoint();
+    if (rc < 0)
+        return rc;
+    struct weft__fd *fd = weft__fd_of(public);
+    if (fd == NULL)
+        return -EBADF;
+    if (len == 0)
+        return 0;
+    if (fd->writer != NULL)
+        return -EBUSY;
+    for (;;) {
+        if (fd->writable) {
+            ssize_t n = write_some(fd, buf, len);
+            if (n != -EAGAIN)
+                return n;
+            fd->writable = false;
+        }
+        rc = weft__fd_wait(fd, WEFT__WRITABLE);
+        if (rc < 0)
+            return rc;
+    }
+}
+
+int
+weft_fd_write_all(weft_fd *fd, const void *buf, size_t len, size_t *ret_written)
+{
+    const char *bytes = buf;
+    size_t written = 0;
+    int rc = 0;
+    do {
+        ssize_t n = weft_fd_write(fd, bytes + written, len - written);
+        if (n < 0)
+            rc = (int)n;
+        else
+            written += (size_t)n;
+    } while (rc == 0 && written < len);
+    if (ret_written != NULL)
+        *ret_written = written;
+    return rc;
+}

@@ -1,0 +1,48 @@
+/*
+ * fd_priv.h - what a descriptor object holds.
+ */
+#ifndef WEFT_LIB_IO_FD_PRIV_H
+#define WEFT_LIB_IO_FD_PRIV_H
+
+#include <weft/fd.h>
+
+#include "loop/loop_priv.h"
+
+enum weft__fd_kind {
+    WEFT__FD_SOCKET, /* a stream socket: a short read empties it, unless the peer has hung up */
+    WEFT__FD_OTHER
+};
+
+/* On the stack of a task that waits, from before its wait until it has run again. */
+struct weft__fd_wait {
+    struct weft__ticket ticket;
+    bool closed; /* meanwhile: the memory of the descriptor object may be gone, or another's */
+};
+
+struct weft__fd {
+    struct weft__watch watch;     /* first */
+    struct weft_loop *loop;       /* NULL once closed */
+    struct weft__fd_wait *reader; /* NULL: nobody waits */
+    struct weft__fd_wait *writer;
+    struct weft__link suspect; /* see suspects.c */
+    int raw;
+    uint8_t kind;
+    bool readable; /* as far as we know: try before waiting */
+    bool writable;
+    bool hung_up; /* the peer sends no more: short reads prove nothing */
+};
+_Static_assert(sizeof(struct weft__fd) <= sizeof(weft_fd), "weft_fd is too small");
+
+/* A descriptor that is known to be pollable and non-blocking already. */
+void weft__fd_init(struct weft__fd *fd, int raw, enum weft__fd_kind kind);
+/* The object behind the public one, open and on this loop; NULL when closed. Aborts elsewhere. */
+struct weft__fd *weft__fd_of(const weft_fd *public);
+/* After weft__wait_begin: waits for readiness. 0, -EBUSY, an error of the poller, a cancellation,
+ * or -EBADF: then the object was closed meanwhile and must not be looked at again. */
+int weft__fd_wait(struct weft__fd *fd, unsigned what);
+
+/* suspects.c: readers that wait after a short read which the edge that woke them may not cover. */
+void weft__suspect_add(struct weft__fd *fd);
+void weft__suspect_remove(struct weft__fd *fd);
+
+#endif

@@ -1,0 +1,84 @@
+/*
+ * suspects.c - what makes it safe to wait after a short read.
+ *
+ * A read that returned less than was asked for has emptied the socket, so the next call waits for
+ * an edge without asking the kernel first: that saves a system call per request. One case must
+ * not be lost: data and a reset that came under one edge. The poller reports that edge like any
+ * other, and there is no second one. So a reader that waits after a short read is suspect until it
+ * has been looked at once, 20 to 40 ms later, when it is still there; on a busy connection the
+ * next request has long come by then. With the virtual clock it is looked at before waiting.
+ */
+#include "base/mem.h"
+#include "io/fd_priv.h"
+#include "task/task_priv.h"
+
+#define LOOK_AFTER WEFT_MS(20)
+
+/* Per loop, made on first use. */
+struct weft__suspects {
+    struct weft__timer timer;
+    struct weft_loop *loop;
+    struct weft__list fresh; /* since the last look */
+    struct weft__list aged;  /* since the one before */
+};
+
+/* By ppoll(2), not by peeking: that would take the error of a reset away from the reader, who would
+ * see an ordinary end of file. */
+static void
+look(struct weft__fd *fd)
+{
+    struct pollfd pollfd = {.fd = fd->raw, .events = POLLIN | POLLRDHUP};
+    if (weft__sys_ppoll(&pollfd, 1, 0) == 0)
+        return;
+    unsigned what = WEFT__READABLE; /* also when the kernel would not say: reading will tell */
+    if (pollfd.revents & (POLLRDHUP | POLLHUP | POLLERR))
+        what |= WEFT__CLOSED;
+    fd->watch.ready(&fd->watch, what);
+}
+
+static void
+look_at_aged(struct weft__timer *timer)
+{
+    struct weft__suspects *suspects = (struct weft__suspects *)(void *)timer;
+    struct weft__link *link;
+    while ((link = weft__list_pop_front(&suspects->aged)) != NULL)
+        look(weft__container(link, struct weft__fd, suspect));
+    weft__list_append_all(&suspects->aged, &suspects->fresh);
+    if (!weft__list_empty(&suspects->aged))
+        weft__timers_add(&suspects->loop->timers, timer,
+                         weft__clock_now(suspects->loop->clock) + LOOK_AFTER);
+}
+
+void
+weft__suspect_add(struct weft__fd *fd)
+{
+    struct weft_loop *loop = fd->loop;
+    if (loop->poll == NULL)
+        return; /* ppoll(2) goes by the level: nothing can be missed */
+    if (loop->suspects == NULL && !loop->clock->is_virtual) {
+        struct weft__suspects *suspects = weft__alloc_zeroed(sizeof *suspects);
+        if (suspects != NULL) {
+            suspects->timer.fire = look_at_aged;
+            suspects->loop = loop;
+            weft__list_init(&suspects->fresh);
+            weft__list_init(&suspects->aged);
+            loop->suspects = suspects;
+        }
+    }
+    struct weft__suspects *suspects = loop->suspects;
+    if (suspects == NULL || loop->clock->is_virtual) {
+        look(fd); /* no time, or no memory, to look later */
+        return;
+    }
+    weft__list_push_back(&suspects->fresh, &fd->suspect);
+    if (!weft__timer_pending(&suspects->timer))
+        weft__timers_add(&loop->timers, &suspects->timer,
+                         weft__clock_now(loop->clock) + LOOK_AFTER);
+}
+
+void
+weft__suspect_remove(struct weft__fd *fd)
+{
+    if (weft__link_on_list(&fd->suspect))
+        weft__list_remove(&fd->suspect);
+}

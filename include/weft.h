@@ -1,0 +1,24 @@
+/*
+ * weft.h - all of weft, in the order of its layers.
+ */
+#ifndef WEFT_H
+#define WEFT_H
+
+#include <weft/base.h>
+#include <weft/error.h>
+#include <weft/time.h>
+#include <weft/run.h>
+#include <weft/loop.h>
+#include <weft/task.h>
+#include <weft/scope.h>
+#include <weft/group.h>
+#include <weft/future.h>
+#include <weft/sync.h>
+#include <weft/executor.h>
+#include <weft/fd.h>
+#include <weft/net.h>
+#include <weft/procpool.h>
+#include <weft/job.h>
+#include <weft/worker.h>
+
+#endif

@@ -1,0 +1,26 @@
+/*
+ * load.h - the client of the network benchmarks: many connections, one request each at a time.
+ *
+ * Raw epoll on the calling thread; knows no weft. Each request is 64 bytes with a number of its
+ * own, and the reply must be the same bytes.
+ */
+#ifndef BENCH_LOAD_H
+#define BENCH_LOAD_H
+
+#include <stdint.h>
+
+#define LOAD_MESSAGE_BYTES 64
+
+struct load;
+
+/* Connects to 127.0.0.1. Returns 0 or a negative errno. */
+int load_open(struct load **ret_load, uint16_t port, int connections);
+
+/* Sends that many requests, spread over the connections as replies come, and takes all replies.
+ * Returns 0; -EPROTO for a wrong reply; -ECONNRESET when the server closed; -ETIMEDOUT when
+ * nothing came for 10 s; a negative errno. */
+int load_run(struct load *load, long requests);
+
+void load_close(struct load *load);
+
+#endif

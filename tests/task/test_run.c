@@ -14,7 +14,15 @@
 #include "base/sys.h"
 #include "base/t_child.h"
 
-TestSuite(run, .timeout = 60);
+/* Whoever started the tests in the background had them ignore SIGINT. */
+static void
+default_signals(void)
+{
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+}
+
+TestSuite(run, .init = default_signals, .timeout = 60);
 
 static const weft_options quiet = {.loops = 1, .signals = WEFT_SIGNALS_NONE};
 

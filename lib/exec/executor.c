@@ -24,6 +24,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "exec/backlog.h"
 #include "flow/waitq.h"
 #include "task/task_priv.h"
 
@@ -31,7 +32,9 @@
 #define THREADS_DEFAULT 64
 #define WATCH_NS 100000      /* a queue that stands still this long gets more threads */
 #define WATCH_NS_MAX 2000000 /* while it moves, the watcher looks ever more rarely */
-#define SPIN_ROUNDS 200      /* before an idle thread sleeps: about 5 us */
+#define SPIN_ROUNDS 40       /* before an idle thread sleeps: about 50 us, */
+#define SPIN_PAUSES 64       /* looking once a microsecond: calls taken singly cost more */
+#define SPIN_AGAIN_NS 200000 /* no spin after a vain one, until a sleep was as short as this */
 #define LEFT_BEHIND 1        /* a park's result: the call, on the heap, is its thread's alone now */
 
 /* Between a cancelled task and the thread that runs its call: who comes second knows what to do. */
@@ -43,7 +46,7 @@ enum phase {
 };
 
 struct call {
-    struct weft__link link; /* in the queue */
+    uint64_t position; /* in the queue */
     weft_task_fn *fn;
     void *arg;
     struct weft__ticket ticket;
@@ -63,13 +66,15 @@ struct thread {
 struct weft_executor {
     struct weft__lock lock;
     uint32_t wake; /* futex idle threads sleep on; counts wake-ups */
-    struct weft__list queue;
-    size_t n_queued;
-    uint64_t taken;         /* calls that left the queue: the watcher looks whether it moves */
+    struct weft__backlog queue;
+    uint64_t taken;         /* calls given to threads: the watcher looks whether the queue moves */
     struct weft__list room; /* who waits for a place in the queue */
     struct weft__list threads;
-    unsigned n_threads, n_idle, n_woken, peak, abandoned, numbers, n_cpus;
-    uint64_t n_done; /* atomic */
+    unsigned n_threads, peak, abandoned, numbers, n_cpus;
+    unsigned n_idle;     /* threads asleep on `wake`, */
+    unsigned n_woken;    /* of these, called and not up yet; */
+    unsigned n_spinning; /* threads that look for work before they sleep, at most one */
+    bool spin;           /* calls come close together, and there is a CPU to spare */
     bool closing;
     bool watching; /* there is a watcher */
     bool watcher_asleep;
@@ -80,7 +85,11 @@ struct weft_executor {
     char name[10];
 };
 
+/* Who is to be woken for a call that was queued, after unlocking. */
+enum { NOBODY = 0, A_THREAD = 1, THE_WATCHER = 2 };
+
 static void *thread_main(void *arg);
+static int provide_thread(weft_executor *executor);
 
 static void
 executor_unref_unlock(weft_executor *executor)
@@ -91,8 +100,10 @@ executor_unref_unlock(weft_executor *executor)
         weft__sys_futex_wake(&executor->left, 1);
     }
     weft__unlock(&executor->lock);
-    if (last)
+    if (last) {
+        weft__backlog_free(&executor->queue);
         weft__free(executor);
+    }
 }
 
 /* ---- Threads -------------------------------------------------------------------------------- */
@@ -188,40 +199,55 @@ complete(weft_executor *executor, struct call *call, int result)
     return false; /* its task takes the lock once more, and drops the reference */
 }
 
-/* With the lock held: waits for work. False when the thread shall leave. */
+/* With the lock held: waits for work. False when the thread shall leave. One thread at a time looks
+ * for a moment before it sleeps: who queues a call meanwhile need not wake anybody. */
 static bool
 wait_for_work(weft_executor *executor)
 {
     if (executor->closing)
         return false;
+    if (executor->spin && executor->n_spinning == 0) {
+        executor->n_spinning++;
+        weft__unlock(&executor->lock);
+        for (int i = 0; i < SPIN_ROUNDS && weft__load_relaxed(&executor->queue.n) == 0; i++) {
+            for (int k = 0; k < SPIN_PAUSES; k++)
+                weft__cpu_pause();
+        }
+        weft__lock(&executor->lock);
+        executor->n_spinning--;
+        if (executor->queue.n > 0 || executor->closing)
+            return true;
+        executor->spin = false;
+    }
     uint32_t wake = weft__load(&executor->wake);
     executor->n_idle++;
     weft__unlock(&executor->lock);
-    int rc = 0;
-    bool work = false;
-    for (int i = 0; i < SPIN_ROUNDS && !work; i++) {
-        weft__cpu_pause();
-        work = weft__load_relaxed(&executor->n_queued) > 0;
-    }
-    if (!work)
-        rc = weft__sys_futex_wait(&executor->wake, wake, executor->options.idle);
+    int64_t asleep = weft__sys_monotonic();
+    int rc = weft__sys_futex_wait(&executor->wake, wake, executor->options.idle);
+    asleep = weft__sys_monotonic() - asleep;
     weft__lock(&executor->lock);
+    if (asleep < SPIN_AGAIN_NS && executor->n_cpus > 1)
+        executor->spin = true;
     executor->n_idle--;
     if (executor->n_woken > 0)
         executor->n_woken--;
-    return rc != -ETIMEDOUT || executor->n_queued > 0 ||
+    return rc != -ETIMEDOUT || executor->queue.n > 0 ||
            executor->n_threads <= executor->options.min_threads;
 }
 
-static struct call *
-take(weft_executor *executor)
+static void
+wake_thread(weft_executor *executor, int whom)
 {
-    struct weft__link *link = weft__list_pop_front(&executor->queue);
-    if (link == NULL)
-        return NULL;
-    weft__store_relaxed(&executor->n_queued, executor->n_queued - 1);
-    weft__store_relaxed(&executor->taken, executor->taken + 1);
-    return weft__container(link, struct call, link);
+    if (whom == A_THREAD)
+        weft__sys_futex_wake(&executor->wake, 1);
+    else if (whom == THE_WATCHER)
+        weft__sys_futex_wake(&executor->watch_wake, 1);
+}
+
+uint64_t *
+weft__backlog_position(struct call *call)
+{
+    return &call->position;
 }
 
 static void *
@@ -235,25 +261,27 @@ thread_main(void *arg)
 
     weft__lock(&executor->lock);
     for (;;) {
-        struct call *call = take(executor);
+        struct call *call = weft__backlog_take(&executor->queue);
         if (call == NULL) {
             if (!wait_for_work(executor))
                 break;
             continue;
         }
+        executor->taken++;
         struct weft__waiter *place = weft__waitq_claim(&executor->room);
+        int to_wake = executor->queue.n > 0 ? provide_thread(executor) : NOBODY;
         /* Read now: once it is in the slot it may be answered for, and gone, at any time. */
         struct call *on_heap = call->abandon != NULL ? call : NULL;
         weft_task_fn *fn = call->fn;
         void *its_arg = call->arg;
         weft__store(&self->call, call);
         weft__unlock(&executor->lock);
+        wake_thread(executor, to_wake);
         if (place != NULL)
             weft__deliver(place, 0);
 
         int result = fn(its_arg);
 
-        weft__fetch_add(&executor->n_done, 1);
         /* Pairs with the exchange in weft_executor_free. */
         call = weft__exchange(&self->call, NULL);
         if (call == NULL) { /* given up on: somebody else has answered for us */
@@ -293,9 +321,9 @@ watcher_main(void *arg)
         /* At the limit there is nothing to do until threads have left, and while calls wait none
          * does. */
         bool limit = executor->n_threads >= executor->options.threads;
-        if (executor->closing && (executor->n_queued == 0 || limit))
+        if (executor->closing && (executor->queue.n == 0 || limit))
             break;
-        if (executor->n_queued == 0 || limit) {
+        if (executor->queue.n == 0 || limit) {
             uint32_t wake = weft__load(&executor->watch_wake);
             executor->watcher_asleep = true;
             weft__unlock(&executor->lock);
@@ -303,19 +331,19 @@ watcher_main(void *arg)
             weft__lock(&executor->lock);
             bool alone = executor->watcher_asleep;
             executor->watcher_asleep = false;
-            if (alone && executor->n_queued == 0 && executor->n_threads == 0)
+            if (alone && executor->queue.n == 0 && executor->n_threads == 0)
                 break; /* nothing for a long time */
             pause_ns = WATCH_NS;
             more = 1;
             seen = executor->taken;
-            if (executor->n_queued == 0)
+            if (executor->queue.n == 0)
                 continue;
         }
         seen = executor->taken;
         weft__unlock(&executor->lock);
         weft__sys_ppoll(NULL, 0, pause_ns);
         weft__lock(&executor->lock);
-        if (executor->n_queued == 0)
+        if (executor->queue.n == 0)
             continue;
         if (executor->taken != seen) {
             pause_ns = pause_ns * 2 > WATCH_NS_MAX ? WATCH_NS_MAX : pause_ns * 2;
@@ -323,7 +351,7 @@ watcher_main(void *arg)
             continue;
         }
         for (unsigned i = 0;
-             i < more && i < executor->n_queued && executor->n_threads < executor->options.threads;
+             i < more && i < executor->queue.n && executor->n_threads < executor->options.threads;
              i++) {
             if (start_thread(executor) < 0)
                 break; /* those there are go on */
@@ -336,17 +364,20 @@ watcher_main(void *arg)
     return NULL;
 }
 
-/* With the lock held, after a call was queued: sees to it that somebody takes it. */
+/* With the lock held, while calls are queued: sees to it that somebody takes the next one. Whom to
+ * wake for it; negative when there is no thread and none could be started. */
 static int
 provide_thread(weft_executor *executor)
 {
-    if (executor->n_idle > executor->n_woken) {
+    if (executor->n_spinning > 0 || executor->n_woken > 0)
+        return NOBODY; /* that one comes by itself, and then sees to the next call */
+    if (executor->n_idle > 0) {
         executor->n_woken++;
         weft__fetch_add(&executor->wake, 1);
-        return 1;
+        return A_THREAD;
     }
     if (executor->n_threads >= executor->options.threads)
-        return 0;
+        return NOBODY;
     if (executor->n_threads < executor->n_cpus || executor->n_threads == 0) {
         int rc = start_thread(executor);
         if (rc == 0 || executor->n_threads == 0)
@@ -365,9 +396,9 @@ provide_thread(weft_executor *executor)
     } else if (executor->watcher_asleep) {
         executor->watcher_asleep = false;
         weft__fetch_add(&executor->watch_wake, 1);
-        return 2;
+        return THE_WATCHER;
     }
-    return 0;
+    return NOBODY;
 }
 
 /* ---- Calls ---------------------------------------------------------------------------------- */
@@ -385,7 +416,7 @@ hold_clock(int by)
 static int
 enqueue(weft_executor *executor, struct call *call, bool no_wait)
 {
-    while (executor->n_queued >= executor->options.queue && !executor->closing) {
+    while (executor->queue.n >= executor->options.queue && !executor->closing) {
         if (no_wait) {
             weft__unlock(&executor->lock);
             return -EAGAIN;
@@ -404,24 +435,23 @@ enqueue(weft_executor *executor, struct call *call, bool no_wait)
         return -ESHUTDOWN;
     }
     call->ticket = weft__park_arm();
-    weft__list_push_back(&executor->queue, &call->link);
-    weft__store_relaxed(&executor->n_queued, executor->n_queued + 1);
+    int rc = weft__backlog_push(&executor->queue, call);
+    if (rc < 0) {
+        weft__unlock(&executor->lock);
+        return rc;
+    }
     executor->refs++;
-    int rc = provide_thread(executor);
+    rc = provide_thread(executor);
     struct weft__waiter *place = NULL;
     if (rc < 0) {
-        weft__list_remove(&call->link);
-        weft__store_relaxed(&executor->n_queued, executor->n_queued - 1);
+        weft__backlog_remove(&executor->queue, call);
         executor->refs--;
         place = weft__waitq_claim(&executor->room);
     }
     weft__unlock(&executor->lock);
     if (place != NULL)
         weft__deliver(place, 0);
-    if (rc == 1)
-        weft__sys_futex_wake(&executor->wake, 1);
-    else if (rc == 2)
-        weft__sys_futex_wake(&executor->watch_wake, 1);
+    wake_thread(executor, rc);
     return rc < 0 ? rc : 0;
 }
 
@@ -430,9 +460,7 @@ static int
 wait_out(weft_executor *executor, struct call *call, int cause)
 {
     weft__lock(&executor->lock);
-    if (weft__link_on_list(&call->link)) {
-        weft__list_remove(&call->link);
-        weft__store_relaxed(&executor->n_queued, executor->n_queued - 1);
+    if (weft__backlog_remove(&executor->queue, call)) {
         struct weft__waiter *place = weft__waitq_claim(&executor->room);
         executor_unref_unlock(executor);
         if (place != NULL)
@@ -525,13 +553,17 @@ weft_executor_new(weft_executor **ret_executor, const weft_executor_options *giv
     weft_executor *executor = weft__alloc_zeroed(sizeof *executor);
     if (executor == NULL)
         return -ENOMEM;
+    if (weft__backlog_init(&executor->queue) < 0) {
+        weft__free(executor);
+        return -ENOMEM;
+    }
     snprintf(executor->name, sizeof executor->name, "%s",
              options.name != NULL ? options.name : "blocking");
     options.name = NULL;
     executor->options = options;
     executor->n_cpus = weft_usable_cpus();
+    executor->spin = executor->n_cpus > 1;
     executor->refs = 1;
-    weft__list_init(&executor->queue);
     weft__list_init(&executor->room);
     weft__list_init(&executor->threads);
     *ret_executor = executor;
@@ -545,7 +577,8 @@ refuse_queued(weft_executor *executor, bool queued_too)
     for (;;) {
         weft__lock(&executor->lock);
         struct weft__waiter *place = weft__waitq_claim(&executor->room);
-        struct call *call = place == NULL && queued_too ? take(executor) : NULL;
+        struct call *call =
+            place == NULL && queued_too ? weft__backlog_take(&executor->queue) : NULL;
         weft__unlock(&executor->lock);
         if (place != NULL)
             weft__deliver(place, 0); /* it finds the executor closing */
@@ -617,7 +650,7 @@ weft_executor_free(weft_executor *executor, weft_close_mode mode, weft_time grac
         weft__lock(&executor->lock);
     }
     int behind = 0;
-    if (executor->n_threads > 0 || executor->n_queued > 0) {
+    if (executor->n_threads > 0 || executor->queue.n > 0) {
         /* The grace is over. What never started is taken back, what runs is answered for. */
         weft__unlock(&executor->lock);
         refuse_queued(executor, true);
@@ -636,13 +669,17 @@ void
 weft_executor_stats_get(weft_executor *executor, weft_executor_stats *ret_stats)
 {
     weft__lock(&executor->lock);
+    uint64_t running = executor->abandoned;
+    for (struct weft__link *link = weft__list_first(&executor->threads); link != NULL;
+         link = link->next == &executor->threads.ends ? NULL : link->next)
+        running += weft__load(&weft__container(link, struct thread, link)->call) != NULL;
     *ret_stats = (weft_executor_stats){
         .threads = executor->n_threads,
         .idle = executor->n_idle,
         .peak = executor->peak,
         .abandoned = executor->abandoned,
-        .queued = executor->n_queued,
-        .done = weft__load(&executor->n_done),
+        .queued = executor->queue.n,
+        .done = executor->taken - running,
     };
     weft__unlock(&executor->lock);
 }

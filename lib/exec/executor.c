@@ -61,13 +61,15 @@ struct thread {
     struct call *call;      /* atomic: what it runs */
     weft_executor *executor;
     unsigned number;
+    uint64_t n_taken; /* calls it took */
 };
 
 struct weft_executor {
     struct weft__lock lock;
     uint32_t wake; /* futex idle threads sleep on; counts wake-ups */
     struct weft__backlog queue;
-    uint64_t taken;         /* calls given to threads: the watcher looks whether the queue moves */
+    uint64_t taken;         /* calls given to threads, */
+    uint64_t taken_first;   /* of these, each thread's first one */
     struct weft__list room; /* who waits for a place in the queue */
     struct weft__list threads;
     unsigned n_threads, peak, abandoned, numbers, n_cpus;
@@ -268,6 +270,7 @@ thread_main(void *arg)
             continue;
         }
         executor->taken++;
+        executor->taken_first += self->n_taken++ == 0;
         struct weft__waiter *place = weft__waitq_claim(&executor->room);
         int to_wake = executor->queue.n > 0 ? provide_thread(executor) : NOBODY;
         /* Read now: once it is in the slot it may be answered for, and gone, at any time. */
@@ -308,6 +311,14 @@ thread_main(void *arg)
 
 /* ---- The watcher ---------------------------------------------------------------------------- */
 
+/* The queue moves when this grows. What a new thread takes first says nothing: when all calls block,
+ * it is as many calls as there were threads started. */
+static uint64_t
+progress(const weft_executor *executor)
+{
+    return executor->taken - executor->taken_first;
+}
+
 static void *
 watcher_main(void *arg)
 {
@@ -335,17 +346,16 @@ watcher_main(void *arg)
                 break; /* nothing for a long time */
             pause_ns = WATCH_NS;
             more = 1;
-            seen = executor->taken;
             if (executor->queue.n == 0)
                 continue;
         }
-        seen = executor->taken;
+        seen = progress(executor);
         weft__unlock(&executor->lock);
         weft__sys_ppoll(NULL, 0, pause_ns);
         weft__lock(&executor->lock);
         if (executor->queue.n == 0)
             continue;
-        if (executor->taken != seen) {
+        if (progress(executor) != seen) {
             pause_ns = pause_ns * 2 > WATCH_NS_MAX ? WATCH_NS_MAX : pause_ns * 2;
             more = 1;
             continue;

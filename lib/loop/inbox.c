@@ -195,6 +195,7 @@ thread_exit(void *value)
     struct weft__thread *thread = value;
     if (thread->private_loop != NULL && weft__thread_exit_hook != NULL)
         weft__thread_exit_hook(thread);
+    weft__holdings_check(&thread->holdings, NULL);
     thread_self = NULL;
     pthread_mutex_lock(&records_lock);
     thread->next_free = records_free;

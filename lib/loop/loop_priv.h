@@ -16,6 +16,7 @@
 #include "base/lock.h"
 #include "base/queue.h"
 #include "base/sys.h"
+#include "loop/held.h"
 #include "loop/timer.h"
 #include "loop/waiter.h"
 
@@ -143,6 +144,7 @@ struct weft__thread {
     void *private_loop;         /* of weft_run_here */
     struct weft__post *posts;   /* this thread's stock of messages for weft_loop_post, */
     struct weft__mpsc returned; /* and those that loops gave back */
+    struct weft__holdings holdings;
     char error[192];
 };
 struct weft__thread *weft__thread_self(void); /* NULL when there is no memory */

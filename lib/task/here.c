@@ -157,6 +157,7 @@ weft_run_here(weft_task_fn *fn, void *arg)
     int rc = fn(arg);
     weft__assert(task->scope == &task->root, "a task returned with a scope or group still open");
     weft__scope_run_deferred(&task->root);
+    weft__holdings_check(&task->holdings, task->name);
     if (sched->live > 0 || weft__load(&private->runtime.n_any) > 0)
         wait_for_rest(sched);
     sched->current = NULL;

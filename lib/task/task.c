@@ -130,6 +130,7 @@ run_task(struct weft_task *task)
 
     weft__assert(task->scope == &task->root, "a task returned with a scope or group still open");
     weft__scope_run_deferred(&task->root);
+    weft__holdings_check(&task->holdings, task->name);
 
     struct weft__stack *stack = task->stack;
     if (__builtin_expect(sched->runtime->options.measure_stacks, 0))
@@ -309,6 +310,7 @@ weft__task_new(struct weft_task **ret_task, weft_task_fn *fn, void *arg,
     task->cancellable = false;
     task->observed = false;
     task->has_handle = false;
+    task->holdings = (struct weft__holdings){.last = NULL};
     task->body = run_task;
     task->fn = fn;
     task->arg = arg;

@@ -57,6 +57,7 @@ struct weft_task {
     bool cancellable; /* the present wait may be ended by pending */
     bool observed;    /* somebody has seen the result */
     bool has_handle;
+    struct weft__holdings holdings; /* locks it has to give back */
     struct weft__waiter waiter;
     weft_task_fn *fn;
     void *arg;

@@ -19,7 +19,8 @@
     row(WEFT_E_MODEL_UNKNOWN, -4098, "no worker model of that name")                               \
     row(WEFT_E_SPEC, -4099, "a worker spec that cannot be read")                                   \
     row(WEFT_E_STACK, -4100, "a stack size outside what is allowed")                               \
-    row(WEFT_E_ADDRESS, -4101, "an address that cannot be read")
+    row(WEFT_E_ADDRESS, -4101, "an address that cannot be read")                                   \
+    row(WEFT_E_BARRIER, -4102, "a barrier that one of its parties could not come to")
 /* clang-format on */
 
 enum weft_error_code {

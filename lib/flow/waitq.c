@@ -21,6 +21,15 @@ weft__waitq_park(struct weft__list *line, struct weft__lock *lock)
     return rc;
 }
 
+void
+weft__waitq_park_through(struct weft__list *line, struct weft__lock *lock)
+{
+    weft__list_push_back(line, &weft__park_arm().waiter->link);
+    weft__unlock(lock);
+    int woken = weft__park(false);
+    (void)woken;
+}
+
 struct weft__waiter *
 weft__waitq_claim(struct weft__list *line)
 {

@@ -16,6 +16,9 @@
  * and then nothing was given. */
 int weft__waitq_park(struct weft__list *line, struct weft__lock *lock);
 
+/* The same for a wait that goes on whatever happens to the task. */
+void weft__waitq_park_through(struct weft__list *line, struct weft__lock *lock);
+
 /* With the lock held: takes the first one that can still be woken off the line and claims it.
  * To be given to weft__deliver after unlocking; NULL when there is none. */
 struct weft__waiter *weft__waitq_claim(struct weft__list *line);

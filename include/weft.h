@@ -13,6 +13,7 @@
 #include <weft/scope.h>
 #include <weft/group.h>
 #include <weft/future.h>
+#include <weft/promise.h>
 #include <weft/sync.h>
 #include <weft/executor.h>
 #include <weft/fd.h>

@@ -14,6 +14,7 @@
 #include <weft/group.h>
 #include <weft/future.h>
 #include <weft/promise.h>
+#include <weft/wait.h>
 #include <weft/sync.h>
 #include <weft/executor.h>
 #include <weft/fd.h>

@@ -111,6 +111,11 @@ weft__task_chunks_free(struct weft__runtime *runtime)
 void
 weft__joiner_wake(struct weft_task *task, struct weft__joiner *joiner)
 {
+    if (joiner->arrive != NULL) {
+        joiner->result = task->result;
+        joiner->arrive(joiner);
+        return;
+    }
     /* Whose wait was ended by something else sees nothing of the result. */
     if (!weft__claim(joiner->ticket))
         return;
@@ -208,6 +213,8 @@ do_op(struct weft_task *task, uint32_t ops)
     struct weft__sched *sched = weft__sched_self();
     if (ops & WEFT__OP_CANCEL)
         weft__task_end_root(task, weft__load(&task->cancel_cause));
+    if (ops & WEFT__OP_OBSERVE)
+        task->observed = true;
     if (ops & WEFT__OP_CLOSE) {
         task->has_handle = false;
         if (weft__task_ended(task))
@@ -520,6 +527,7 @@ weft_task_await(weft_task *task, int *ret_result)
             return rc;
     } else if (!weft__task_ended(task)) {
         struct weft__joiner joiner;
+        joiner.arrive = NULL;
         joiner.ticket = weft__park_arm();
         weft__list_push_back(&task->joiners, &joiner.link);
         rc = weft__park(true);

@@ -44,7 +44,8 @@ struct weft__open_scope {
 /* Requests to a task from elsewhere; bits of weft_task.ops. */
 #define WEFT__OP_PENDING 1u /* the message is on its way */
 #define WEFT__OP_CANCEL 2u
-#define WEFT__OP_CLOSE 4u /* the handle is given up */
+#define WEFT__OP_CLOSE 4u   /* the handle is given up */
+#define WEFT__OP_OBSERVE 8u /* somebody has seen the result */
 
 struct weft_task {
     struct weft__ctx ctx;      /* where the task is suspended, once it has started */
@@ -87,6 +88,8 @@ struct weft__joiner {
     struct weft__link link;
     struct weft__ticket ticket;
     int32_t result; /* of the task, written before the awaiter is woken */
+    /* Not NULL: called with the result, on the task's loop, instead of waking the ticket. */
+    void (*arrive)(struct weft__joiner *joiner);
 };
 
 struct weft__runtime;

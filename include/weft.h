@@ -15,6 +15,7 @@
 #include <weft/future.h>
 #include <weft/promise.h>
 #include <weft/wait.h>
+#include <weft/gather.h>
 #include <weft/sync.h>
 #include <weft/executor.h>
 #include <weft/fd.h>

@@ -13,6 +13,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "flow/group_priv.h"
 #include "task/task_priv.h"
 
 struct weft__group {
@@ -28,9 +29,13 @@ struct weft__group {
     weft_failure first;
     weft_failure *more;
     struct weft__ticket closer; /* who waits for the last child */
+    int *results;               /* of the children, so many bytes apart; NULL: nobody asks */
+    size_t stride;
+    size_t winner; /* WEFT__NO_WINNER, until a child of a race succeeds */
     unsigned limit;
     int32_t ended; /* the cause children have been told */
     bool keep_going;
+    bool race; /* the first success ends it */
     bool has_closer;
     bool child_hit; /* a child was ended by that cause, or not even spawned */
 };
@@ -98,11 +103,16 @@ child_done(struct weft__group *group, struct weft_task *child)
     group->live--;
     group->running--;
     child->observed = true;
+    if (group->results != NULL)
+        *(int *)(void *)((char *)group->results + child->child * group->stride) = result;
     if (result < 0) {
         if (group->ended != 0 && result == group->ended)
             group->child_hit = true;
         else
             fail(group, child->child, result, child->name);
+    } else if (group->race && group->winner == WEFT__NO_WINNER) {
+        group->winner = child->child;
+        weft__scope_end(&group->open.scope, -ECANCELED);
     }
     struct weft_loop *home = child->waiter.loop;
     if (home == weft__loop_self)
@@ -237,6 +247,22 @@ weft_group_spawn(weft_group *group, weft_task_fn *fn, void *arg)
     return weft_group_spawn_with(group, fn, arg, NULL);
 }
 
+void
+weft__group_collect(weft_group *public, int *first, size_t stride, bool race)
+{
+    struct weft__group *group = (struct weft__group *)(void *)public;
+    group->results = first;
+    group->stride = stride;
+    group->winner = WEFT__NO_WINNER;
+    group->race = race;
+}
+
+size_t
+weft__group_winner(const weft_group *public)
+{
+    return ((const struct weft__group *)(const void *)public)->winner;
+}
+
 static void
 assert_opener(const struct weft__group *group)
 {
@@ -308,8 +334,9 @@ weft_group_close(weft_group *public)
     int result = own < 0 ? own : outer;
     if (group->n_failures > 0)
         result = group->first.result;
-    /* What an outer scope ended is told by its own closing too. */
-    if (outer != 0 && (outer == group->ended || outer == result))
+    /* What an outer scope ended is told by its own closing too; a race that was won ended itself. */
+    bool won = group->race && group->winner != WEFT__NO_WINNER;
+    if (outer != 0 && !won && (outer == group->ended || outer == result))
         weft__scope_note_hit(weft__task_self());
     return result;
 }

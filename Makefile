@@ -84,7 +84,7 @@ TEST_SRC  := $(sort $(wildcard tests/*/test_*.c tests/conformance/*.c tests/stre
              $(wildcard tests/support/$(MODE)_criterion.c)
 EXAMPLES  := $(sort $(wildcard examples/*.c))
 BENCHES   := $(sort $(wildcard bench/micro/*.c) $(filter-out bench/net/load.c,$(wildcard bench/net/*.c)))
-NET_SRC   := $(sort $(wildcard bench/net/load.c bench/rivals/*.c))
+NET_SRC   := $(sort $(wildcard bench/net/load.c bench/rivals/*_echo.c))
 
 LIB_OBJ   := $(call objects_of,$(LIB_SRC))
 JOB_OBJ   := $(call objects_of,$(JOB_SRC))
@@ -115,7 +115,7 @@ objects: $(ALL_OBJ)
 # Two small files remember the flags and the list of sources; they are rewritten only when these
 # change, so other flags rebuild, a deleted source relinks, and a second make does nothing. Targets
 # that build nothing in this mode themselves leave them alone.
-ELSEWHERE := test asan ubsan tsan valgrind record-tests cross-test compare bench lint fmt \
+ELSEWHERE := test asan ubsan tsan valgrind record-tests cross-test compare bench rivals lint fmt \
              uninstall deps clean help
 ifneq ($(filter-out $(ELSEWHERE),$(or $(MAKECMDGOALS),all)),)
 FLAGS_NOW   := $(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(FOR_LIB) $(FOR_BENCH) $(FOR_TESTS) $(ALL_LDFLAGS) $(LIBS)
@@ -220,7 +220,7 @@ cross-test:
 
 # ---- Measuring ------------------------------------------------------------------------------
 
-.PHONY: compare bench
+.PHONY: compare bench rivals
 compare:
 	@.ci/deps build compare
 	@+$(MAKE) --no-print-directory MODE=release lib tools
@@ -231,6 +231,12 @@ bench:
 	@+$(MAKE) --no-print-directory MODE=release benches
 	@for b in $(patsubst %.c,build/release/bench/%,$(notdir $(BENCHES))); do \
 	    echo "== $$b"; "$$b" || exit 1; done
+
+# The toolchains of others are asked for by none of our groups: what is not here is not measured.
+rivals:
+	@.ci/deps build
+	@+$(MAKE) --no-print-directory MODE=release benches
+	@bench/rivals/run.sh
 
 # ---- Checks of the source -------------------------------------------------------------------
 
@@ -295,6 +301,7 @@ help:
 	'make test         all tests, examples and models; FILTER="task/*" for some unit tests' \
 	'make compare      one job under every model, measured: table, JSON and SVG in build/compare' \
 	'make bench        the micro and network benchmarks, one after the other' \
+	'make rivals       the same cases in Go, Tokio, libuv and asyncio, where they are, beside ours' \
 	'make asan         unit tests under AddressSanitizer and UndefinedBehaviorSanitizer' \
 	'make ubsan        unit tests under UndefinedBehaviorSanitizer alone' \
 	'make tsan         unit tests under ThreadSanitizer (clang)' \

@@ -15,7 +15,7 @@ if ! cp "$folder/weft-compare" "$COMPARE"; then
     exit 1
 fi
 passed=0 failed=0
-for part in arguments sabotage faults; do
+for part in arguments rivals sabotage faults; do
     timeout -k 10 300 bash "tests/bench/$part.sh" >"$TMP/$part" 2>&1
     status=$?
     grep -v ' passed, ' "$TMP/$part"

@@ -32,7 +32,12 @@ mkdir -p "$fake"
 cat >"$fake/switch" <<'EOF'
 #!/bin/sh
 while [ "$1" != --json ]; do shift; done
-printf '{"rows": [\n  {"name": "yield, 2 tasks", "unit": "ns", "median": 10.0000, "min": 1.0}\n]}\n' >"$2"
+cat >"$2" <<END
+{"rows": [
+  {"name": "yield, 2 tasks", "unit": "ns", "median": 10.0000, "min": 1.0},
+  {"name": "all live, random", "unit": "ns", "median": 20.0000, "min": 1.0}
+]}
+END
 EOF
 cat >"$fake/python" <<'EOF'
 #!/bin/sh
@@ -64,9 +69,9 @@ ours "theirs is said to be best" 0 "yield, 2 tasks: asyncio, 6.00 ns less"
 echo 'echo yield-2 $(cat "$TMP/next"); echo 30 >"$TMP/next"' >"$TMP/theirs"
 echo 20 >"$TMP/next"
 ours "the median of two rounds" 0 "25.0 " --rounds 2
-expect "a row of ours that is not there" 0 \
-    "no such row in $fake: yield-1000 (switch: yield, 1,000 tasks)" \
-    --weft "$fake" --rivals asyncio --cases yield-2,yield-1000 --rounds 1
+expect "rows of ours that are not there, or in another program" 0 \
+    "in $fake: yield-1000 (switch: yield, 1,000 tasks); timer (timer: all live, random)" \
+    --weft "$fake" --rivals asyncio --cases yield-2,yield-1000,timer --rounds 1
 echo 'echo broken >&2; exit 3' >"$TMP/theirs"
 ours "a rival that fails" 1 "FAILED asyncio: yield-2 ended with code 3"
 echo '' >"$TMP/theirs"

@@ -29,8 +29,8 @@ timer        |1| timer --repeats 5 --count 100000    | all live, random         
 chan-threads |2| chan --repeats 3 --count 200000     | two loops, room for 128     | channel of 128, two threads
 chan-free    |2| chan --repeats 3 --count 200000     | two loops, room for 128     | channel of 128, placed by the runtime
 blocking     |2| executor --repeats 3 --count 100000 | 1,000 in flight, 2 threads  | blocking call, 1,000 in flight
-trip-threads |2| cross --repeats 3 --count 4000      | spinning, semaphores        | round trip, two threads
-trip-free    |2| cross --repeats 3 --count 4000      | spinning, semaphores        | round trip, placed by the runtime
+trip-threads |2| cross --repeats 3 --count 2000      | spinning, semaphores        | round trip, two threads
+trip-free    |2| cross --repeats 3 --count 2000      | spinning, semaphores        | round trip, placed by the runtime
 EOF
 }
 

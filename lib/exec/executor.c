@@ -311,8 +311,8 @@ thread_main(void *arg)
 
 /* ---- The watcher ---------------------------------------------------------------------------- */
 
-/* The queue moves when this grows. What a new thread takes first says nothing: when all calls block,
- * it is as many calls as there were threads started. */
+/* The queue moves when this grows. What a new thread takes first says nothing: when all calls
+ * block, it is as many calls as there were threads started. */
 static uint64_t
 progress(const weft_executor *executor)
 {

@@ -319,9 +319,8 @@ weft_limiter_stats_get(const weft_limiter *public, weft_limiter_stats *ret_stats
 {
     struct limiter *limiter = limiter_of(public);
     weft__lock(&limiter->lock);
-    *ret_stats = (weft_limiter_stats){.total = limiter->total,
-                                      .borrowed = limiter->borrowed,
-                                      .waiting = limiter->waiting};
+    *ret_stats = (weft_limiter_stats){
+        .total = limiter->total, .borrowed = limiter->borrowed, .waiting = limiter->waiting};
     weft__unlock(&limiter->lock);
 }
 

@@ -22,7 +22,7 @@ open_both(void)
 static void
 close_both(void)
 {
-    weft_cond_close(&cond); /* asserts that nobody waits */
+    weft_cond_close(&cond);   /* asserts that nobody waits */
     weft_mutex_close(&mutex); /* or holds it */
 }
 

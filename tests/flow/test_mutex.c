@@ -166,7 +166,8 @@ TASK_TEST(mutex, one_to_whom_it_was_handed_cannot_leave_any_more)
     weft_task *tasks[5];
     five_in_line(tasks, NULL);
     weft_mutex_unlock(&mutex);
-    weft_task_cancel(tasks[0]); /* too late: its wait for the mutex gives 0, the next one does not */
+    weft_task_cancel(
+        tasks[0]); /* too late: its wait for the mutex gives 0, the next one does not */
     int result;
     T_OK(weft_task_join(tasks[0], &result));
     T_ERR(-ECANCELED, result);

@@ -17,6 +17,7 @@
 #include <weft/wait.h>
 #include <weft/gather.h>
 #include <weft/sync.h>
+#include <weft/gen.h>
 #include <weft/executor.h>
 #include <weft/fd.h>
 #include <weft/net.h>

@@ -321,6 +321,9 @@ weft__sched_init(struct weft__sched *sched, struct weft__runtime *runtime, unsig
 void
 weft__sched_close(struct weft__sched *sched)
 {
+    if (sched->n_gens > 0)
+        weft__log(WEFT_LOG_WARN, "loop %u: %zu generators were never closed", sched->loop.index,
+                  sched->n_gens);
     weft__loop_close(&sched->loop);
     if (sched->stacks.pool != NULL)
         weft__stack_cache_close(&sched->stacks);

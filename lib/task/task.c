@@ -96,6 +96,18 @@ task_give(struct weft__sched *sched, struct weft_task *task)
     sched->n_free_tasks -= CHUNK_TASKS;
 }
 
+struct weft_task *
+weft__task_record_take(struct weft__sched *sched)
+{
+    return task_take(sched);
+}
+
+void
+weft__task_record_give(struct weft__sched *sched, struct weft_task *record)
+{
+    task_give(sched, record);
+}
+
 void
 weft__task_chunks_free(struct weft__runtime *runtime)
 {

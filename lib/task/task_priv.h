@@ -107,6 +107,7 @@ struct weft__sched {
     struct weft__stack *finished; /* left for good; to be given away from another stack */
     struct weft_task *free_tasks; /* chained through ready_next */
     size_t n_free_tasks;
+    size_t n_gens; /* generators that are open */
 
     struct weft__runtime *runtime;
     struct weft__list tasks;
@@ -226,6 +227,9 @@ int weft__task_new(struct weft_task **ret_task, weft_task_fn *fn, void *arg,
 /* Sends a new task where it shall run. */
 void weft__task_start(struct weft_task *task, int on);
 void weft__task_discard(struct weft_task *task); /* one that was never started */
+/* A record that no scheduler knows, for the owner of a stack; only some of its fields are set. */
+struct weft_task *weft__task_record_take(struct weft__sched *sched);
+void weft__task_record_give(struct weft__sched *sched, struct weft_task *record);
 void weft__task_chunks_free(struct weft__runtime *runtime);
 void weft__task_request(struct weft_task *task, unsigned op, int cause);
 void weft__task_ops_message(struct weft__message *message);  /* fn of task->remote */

@@ -11,6 +11,7 @@
 #include <weft/loop.h>
 #include <weft/task.h>
 #include <weft/scope.h>
+#include <weft/local.h>
 #include <weft/group.h>
 #include <weft/future.h>
 #include <weft/promise.h>

@@ -52,8 +52,9 @@ struct call {
     struct weft__ticket ticket;
     struct weft__ticket again; /* after a cancellation, of who waits for the end all the same */
     int32_t result;
-    uint32_t phase;             /* atomic */
-    void (*abandon)(void *arg); /* the call is on the heap, and its last user frees it */
+    uint32_t phase;              /* atomic */
+    struct weft__locals *locals; /* its task's, for the call to see */
+    void (*abandon)(void *arg);  /* the call is on the heap, and its last user frees it */
 };
 
 struct thread {
@@ -252,6 +253,22 @@ weft__backlog_position(struct call *call)
     return &call->position;
 }
 
+static int
+run_call(weft_task_fn *fn, void *arg, struct weft__locals *locals)
+{
+    if (locals == NULL)
+        return fn(arg);
+    struct weft__thread *thread = weft__thread_self();
+    if (thread == NULL) {
+        weft__locals_drop(&locals);
+        return -ENOMEM;
+    }
+    thread->locals = locals;
+    int result = fn(arg);
+    weft__locals_drop(&thread->locals);
+    return result;
+}
+
 static void *
 thread_main(void *arg)
 {
@@ -277,13 +294,15 @@ thread_main(void *arg)
         struct call *on_heap = call->abandon != NULL ? call : NULL;
         weft_task_fn *fn = call->fn;
         void *its_arg = call->arg;
+        /* Counted now: its task has not left yet. */
+        struct weft__locals *locals = weft__locals_ref(call->locals);
         weft__store(&self->call, call);
         weft__unlock(&executor->lock);
         wake_thread(executor, to_wake);
         if (place != NULL)
             weft__deliver(place, 0);
 
-        int result = fn(its_arg);
+        int result = run_call(fn, its_arg, locals);
 
         /* Pairs with the exchange in weft_executor_free. */
         call = weft__exchange(&self->call, NULL);
@@ -511,6 +530,8 @@ weft_executor_run(weft_executor *executor, weft_task_fn *fn, void *arg,
     }
     if (rc == 0) {
         *call = (struct call){.fn = fn, .arg = arg, .abandon = abandon};
+        if (abandon == NULL) /* the caller stays as long as the call */
+            call->locals = weft__locals_current();
         weft__lock(&executor->lock);
         rc = enqueue(executor, call, options != NULL && options->no_wait);
         if (rc < 0 && abandon != NULL)

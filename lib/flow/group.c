@@ -334,7 +334,7 @@ weft_group_close(weft_group *public)
     int result = own < 0 ? own : outer;
     if (group->n_failures > 0)
         result = group->first.result;
-    /* What an outer scope ended is told by its own closing too; a race that was won ended itself. */
+    /* What an outer scope ended is told by its own closing too; a race won has ended itself. */
     bool won = group->race && group->winner != WEFT__NO_WINNER;
     if (outer != 0 && !won && (outer == group->ended || outer == result))
         weft__scope_note_hit(weft__task_self());

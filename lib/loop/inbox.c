@@ -193,7 +193,7 @@ static void
 thread_exit(void *value)
 {
     struct weft__thread *thread = value;
-    if (thread->private_loop != NULL && weft__thread_exit_hook != NULL)
+    if ((thread->private_loop != NULL || thread->locals != NULL) && weft__thread_exit_hook != NULL)
         weft__thread_exit_hook(thread);
     weft__holdings_check(&thread->holdings, NULL);
     thread_self = NULL;

@@ -141,14 +141,15 @@ struct weft__thread {
     struct weft__thread *next_all;
     struct weft__thread *next_free;
     uint64_t next_id;
-    void *private_loop;         /* of weft_run_here */
-    struct weft__post *posts;   /* this thread's stock of messages for weft_loop_post, */
-    struct weft__mpsc returned; /* and those that loops gave back */
+    void *private_loop;          /* of weft_run_here */
+    struct weft__locals *locals; /* of the task layer */
+    struct weft__post *posts;    /* this thread's stock of messages for weft_loop_post, */
+    struct weft__mpsc returned;  /* and those that loops gave back */
     struct weft__holdings holdings;
     char error[192];
 };
 struct weft__thread *weft__thread_self(void); /* NULL when there is no memory */
-/* Set by the task layer: frees private_loop at thread exit. */
+/* Set by the task layer: frees private_loop and locals at thread exit. */
 extern void (*weft__thread_exit_hook)(struct weft__thread *thread);
 /* Waits until no plain thread is in the middle of posting to the loop. */
 void weft__threads_quiesce(const struct weft_loop *loop);

@@ -87,6 +87,7 @@ struct far_call {
     weft_task_fn *fn;
     void *arg;
     struct weft_task *task;
+    struct weft__locals *locals; /* the caller's, who waits */
     int32_t cause;
     struct weft__message start;
     struct weft__message stop;
@@ -99,6 +100,13 @@ call_start(struct weft__message *message)
     struct far_call *call = weft__container(message, struct far_call, start);
     int rc = weft__task_new(&call->task, call->fn, call->arg, &(weft_task_options){.name = "call"},
                             WEFT_FOREVER);
+    if (rc == 0) {
+        /* The caller's, in place of the loop's own. */
+        weft__locals_drop(&call->task->locals);
+        rc = weft__locals_inherit(&call->task->locals, call->locals);
+        if (rc < 0)
+            weft__task_discard(call->task);
+    }
     if (rc < 0) {
         call->joiner.result = rc;
         weft__wake(call->joiner.ticket, 0);
@@ -130,6 +138,7 @@ weft_loop_call(weft_loop *loop, weft_task_fn *fn, void *arg)
         return rc;
     struct far_call call = {
         .fn = fn, .arg = arg, .start = {.fn = call_start}, .stop = {.fn = call_stop}};
+    call.locals = weft__locals_current();
     call.joiner.ticket = weft__park_arm();
     if (loop == weft__loop_self) {
         call_start(&call.start);

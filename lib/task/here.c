@@ -45,8 +45,10 @@ private_loop_free(struct private_loop *private)
 static void
 thread_exits(struct weft__thread *thread)
 {
-    private_loop_free(thread->private_loop);
+    if (thread->private_loop != NULL)
+        private_loop_free(thread->private_loop);
     thread->private_loop = NULL;
+    weft__locals_drop(&thread->locals);
 }
 
 /* Before main, when no other thread can be looking. */
@@ -148,18 +150,22 @@ weft_run_here(weft_task_fn *fn, void *arg)
     memcpy(task->name, "here", 5);
     weft__list_init(&task->joiners);
     weft__scope_init_root(task, WEFT_FOREVER);
+    int rc = weft__locals_inherit(&task->locals, thread->locals);
+    if (rc < 0)
+        return rc;
     private->runtime.main = task;
 
     weft__loop_self = &sched->loop;
     weft__ctx_adopt(&sched->native);
     sched->current = task;
     sched->budget = 256;
-    int rc = fn(arg);
+    rc = fn(arg);
     weft__assert(task->scope == &task->root, "a task returned with a scope or group still open");
     weft__scope_run_deferred(&task->root);
     weft__holdings_check(&task->holdings, task->name);
     if (sched->live > 0 || weft__load(&private->runtime.n_any) > 0)
         wait_for_rest(sched);
+    weft__locals_drop(&task->locals);
     sched->current = NULL;
     /* Others may wait for this task, and have requests to it on their way; the next call uses its
      * memory again. */

@@ -147,6 +147,8 @@ run_task(struct weft_task *task)
 
     weft__assert(task->scope == &task->root, "a task returned with a scope or group still open");
     weft__scope_run_deferred(&task->root);
+    if (__builtin_expect(task->locals != NULL, 0))
+        weft__locals_drop(&task->locals);
     weft__holdings_check(&task->holdings, task->name);
 
     struct weft__stack *stack = task->stack;
@@ -351,6 +353,15 @@ weft__task_new(struct weft_task **ret_task, weft_task_fn *fn, void *arg,
         next_name(sched);
         memcpy(task->name, sched->last_name, sizeof task->name);
     }
+    struct weft__locals *locals = weft__locals_current();
+    task->locals = NULL;
+    if (__builtin_expect(locals != NULL, 0)) {
+        rc = weft__locals_inherit(&task->locals, locals);
+        if (rc < 0) {
+            weft__task_discard(task);
+            return rc;
+        }
+    }
     *ret_task = task;
     return 0;
 }
@@ -359,6 +370,7 @@ void
 weft__task_discard(struct weft_task *task)
 {
     struct weft__sched *sched = weft__sched_self();
+    weft__locals_drop(&task->locals);
     if (task->stack != NULL)
         weft__stack_give(&sched->stacks, task->stack);
     else

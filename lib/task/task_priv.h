@@ -80,6 +80,7 @@ struct weft_task {
     struct weft__list joiners;
     struct weft__message remote;
     char *error; /* detail of the last failure, made on demand */
+    struct weft__locals *locals;
     char name[32];
 } __attribute__((aligned(64))); /* neighbours may live on other loops: no line is shared */
 
@@ -263,6 +264,16 @@ weft__task_ended(const struct weft_task *task)
 {
     return task->state >= WEFT_TASK_DONE;
 }
+
+/* local.c */
+
+/* The table of the calling task or thread, borrowed; NULL is an empty one. */
+struct weft__locals *weft__locals_current(void);
+struct weft__locals *weft__locals_ref(struct weft__locals *table);
+/* What a child gets, to be dropped by it. */
+int weft__locals_inherit(struct weft__locals **ret_table, struct weft__locals *from);
+/* Leaves NULL behind. */
+void weft__locals_drop(struct weft__locals **mine);
 
 /* cross.c: waits for a task of another loop, or one that no loop has yet. */
 int weft__await_far(struct weft_task *task, int *ret_result);

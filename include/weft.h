@@ -19,6 +19,9 @@
 #include <weft/gather.h>
 #include <weft/sync.h>
 #include <weft/gen.h>
+#include <weft/retry.h>
+#include <weft/rate.h>
+#include <weft/ticker.h>
 #include <weft/executor.h>
 #include <weft/fd.h>
 #include <weft/net.h>

@@ -6,7 +6,7 @@
  * detached tasks, weft_loop_call and weft_run, and calls of an executor (but not those that may be
  * abandoned). A child sees what was set when it was spawned; what it sets itself its parent does
  * not see. Plain threads have values like tasks; a callback of a loop sees those of the thread. A
- * generator sees its consumer's. Jobs that run in another process see none.
+ * generator sees its consumer's. Jobs in another process see none of it.
  *
  * What else goes along: the trace id below goes wherever values go. Deadlines and cancellation go
  * with groups, and are not a matter of spawning. A task's name stays its own.

@@ -353,7 +353,8 @@ weft__task_new(struct weft_task **ret_task, weft_task_fn *fn, void *arg,
         next_name(sched);
         memcpy(task->name, sched->last_name, sizeof task->name);
     }
-    struct weft__locals *locals = weft__locals_current();
+    struct weft__locals *locals =
+        sched->current != NULL ? sched->current->locals : weft__locals_current();
     task->locals = NULL;
     if (__builtin_expect(locals != NULL, 0)) {
         rc = weft__locals_inherit(&task->locals, locals);

@@ -466,7 +466,7 @@ Test(gen, one_never_closed_is_told_of)
     static weft_gen gen;
     t_log_begin();
     T_OK(weft_run(forget, &gen, &(weft_options){.loops = 1, .clock = WEFT_CLOCK_VIRTUAL}));
-    cr_assert(t_logged("1 generators were never closed"), "%s", t_log_text);
+    cr_assert(t_logged("generators that were never closed: 1"), "%s", t_log_text);
 }
 
 /* ---- Generators that wait ------------------------------------------------------------------- */

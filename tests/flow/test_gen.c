@@ -710,6 +710,24 @@ LOOPS_TEST(gen, loops_have_their_own, 2)
     T_OK(weft_group_close(&group));
 }
 
+static int
+use_on_all_loops(void *arg)
+{
+    (void)arg;
+    weft_group group;
+    weft_group_open(&group, NULL);
+    for (int i = 0; i < 6; i++)
+        weft_group_spawn_with(&group, use_on_this_loop, NULL,
+                              &(weft_task_options){.on = WEFT_ON(i % 3)});
+    return weft_group_close(&group);
+}
+
+Test(gen, works_in_any_order_of_three_loops)
+{
+    for (uint64_t seed = 1; seed <= 40 / T_SLOW; seed++)
+        t_run_virtual(use_on_all_loops, NULL, 3, seed);
+}
+
 /* ---- Broken promises ------------------------------------------------------------------------ */
 
 static int

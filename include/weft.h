@@ -22,6 +22,10 @@
 #include <weft/retry.h>
 #include <weft/rate.h>
 #include <weft/ticker.h>
+#include <weft/chan.h>
+#include <weft/broadcast.h>
+#include <weft/watch.h>
+#include <weft/select.h>
 #include <weft/executor.h>
 #include <weft/fd.h>
 #include <weft/net.h>

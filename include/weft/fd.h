@@ -5,6 +5,7 @@
 #define WEFT_FD_H
 
 #include <weft/base.h>
+#include <weft/select.h>
 
 /* In the caller's memory, from open until it is closed and calls in progress on it have returned;
  * it must not move. */
@@ -119,6 +120,30 @@ WEFT_WAITS ssize_t weft_fd_write(weft_fd *fd, const void *buf, size_t len);
  * Source   asyncio StreamWriter.drain; trio SendStream.send_all
  */
 WEFT_WAITS int weft_fd_write_all(weft_fd *fd, const void *buf, size_t len, size_t *ret_written);
+
+/*
+ * weft_case_readable - the branch of a select in which reading would not block
+ *
+ * fd       NULL makes a branch that is never chosen
+ *
+ * Returns  a case; its result will be what weft_fd_wait_readable would have returned
+ * Waits    no
+ * Threads  any; the select belongs to a task of the loop that owns fd
+ * Source   libdill's choose, neco_waitreadable
+ */
+weft_case weft_case_readable(weft_fd *fd);
+
+/*
+ * weft_case_writable - the branch of a select in which writing would not block
+ *
+ * fd       NULL makes a branch that is never chosen
+ *
+ * Returns  a case; its result will be what weft_fd_wait_writable would have returned
+ * Waits    no
+ * Threads  any; the select belongs to a task of the loop that owns fd
+ * Source   libdill's choose
+ */
+weft_case weft_case_writable(weft_fd *fd);
 
 WEFT_END_DECLS
 

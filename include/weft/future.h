@@ -14,7 +14,7 @@
 /* In the caller's memory, from open until close, which must follow the last wait; or one end of
  * a promise (promise.h). */
 typedef struct weft_future {
-    uint64_t opaque_[8];
+    uint64_t opaque_[10];
 } weft_future;
 
 /* Gets the result. It must not wait, and must not close the future. */

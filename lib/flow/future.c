@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "flow/future_priv.h"
+#include "flow/select_priv.h"
 #include "flow/waitq.h"
 #include "task/task_priv.h"
 
@@ -37,6 +38,7 @@ weft_future_open(weft_future *public)
     *future = (struct weft__future){.state = WEFT__FUTURE_OPEN};
     weft__list_init(&future->line);
     weft__list_init(&future->callbacks);
+    weft__list_init(&future->selects);
 }
 
 /* With the lock held, which is not held during the calls: one may take the next one back. */
@@ -63,6 +65,8 @@ settle(struct weft__future *future, int result, void *value, const char *text, b
     /* Claimed waiters, chained through their messages, which nobody else uses meanwhile. */
     struct weft__waiter *claimed = NULL;
     struct weft__mpsc_node *last = NULL;
+    struct weft__list selects;
+    weft__list_init(&selects);
 
     weft__lock(&future->lock);
     if (future->state != WEFT__FUTURE_OPEN) {
@@ -86,8 +90,17 @@ settle(struct weft__future *future, int result, void *value, const char *text, b
             weft__mpsc_set_next(last, &waiter->message.node);
         last = &waiter->message.node;
     }
+    if (__builtin_expect(!weft__list_empty(&future->selects), 0))
+        weft__stand_claim_all(&future->selects, &selects);
     weft__unlock(&future->lock);
     /* The future may be gone from here on. */
+    struct weft__link *link;
+    while ((link = weft__list_pop_front(&selects)) != NULL) {
+        struct weft__stand *stand = weft__container(link, struct weft__stand, link);
+        if (stand->item != NULL)
+            *(int *)stand->item = result;
+        weft__stand_deliver(stand, 0);
+    }
     while (claimed != NULL) {
         struct weft__waiter *next =
             (struct weft__waiter *)(void *)weft__mpsc_next(&claimed->message.node);
@@ -236,9 +249,69 @@ weft_future_close(weft_future *public)
 {
     struct weft__future *future = self(public);
     weft__assert(!future->counted, "a promise's future ends by weft_future_unref, not by closing");
-    weft__assert(weft__list_empty(&future->line), "a future was closed while tasks wait for it");
+    weft__assert(weft__list_empty(&future->line) && weft__list_empty(&future->selects),
+                 "a future was closed while tasks wait for it");
     weft__assert(weft__list_empty(&future->callbacks),
                  "a future was closed before its callbacks were called or taken back");
     if (future->own_text)
         weft__free((void *)(uintptr_t)future->text);
+}
+
+/* ---- As a branch of a select ----------------------------------------------------------------- */
+
+static int
+case_take_locked(struct weft__case *branch)
+{
+    const struct weft__future *future = branch->object;
+    if (future->state != WEFT__FUTURE_DONE)
+        return -EAGAIN;
+    if (branch->stand.item != NULL)
+        *(int *)branch->stand.item = future->result;
+    branch->result = 0;
+    return 0;
+}
+
+static int
+case_take(struct weft__case *branch)
+{
+    struct weft__future *future = branch->object;
+    weft__lock(&future->lock);
+    int rc = case_take_locked(branch);
+    weft__unlock(&future->lock);
+    return rc;
+}
+
+static unsigned
+case_locks(struct weft__case *branch, struct weft__lock *locks[2])
+{
+    locks[0] = &((struct weft__future *)branch->object)->lock;
+    return 1;
+}
+
+static void
+case_enter(struct weft__case *branch)
+{
+    weft__stand_enter(&branch->stand, &((struct weft__future *)branch->object)->selects);
+}
+
+static void
+case_leave(struct weft__case *branch)
+{
+    weft__stand_leave(&branch->stand, &((struct weft__future *)branch->object)->lock);
+}
+
+static const struct weft__case_kind future_kind = {
+    .take = case_take,
+    .locks = case_locks,
+    .take_locked = case_take_locked,
+    .enter = case_enter,
+    .leave = case_leave,
+};
+
+weft_case
+weft_case_future(weft_future *future, int *ret_result)
+{
+    weft_case branch;
+    weft__case_init(&branch, &future_kind, future, ret_result, NULL);
+    return branch;
 }

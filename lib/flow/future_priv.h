@@ -24,6 +24,7 @@ struct weft__future {
     bool counted;   /* belongs to a promise */
     struct weft__list line;
     struct weft__list callbacks; /* in order of registration */
+    struct weft__list selects;   /* of selects that have it as a branch */
     void *value;                 /* with the result 0 */
     const char *text;            /* with a failure; NULL: none */
 };

@@ -18,8 +18,14 @@
 static void
 wake(struct weft__fd_wait *wait, int result)
 {
-    if (wait != NULL && weft__claim_local(wait->ticket))
-        weft__deliver(wait->ticket.waiter, result);
+    if (wait == NULL)
+        return;
+    if (wait->stand == NULL) {
+        if (weft__claim_local(wait->ticket))
+            weft__deliver(wait->ticket.waiter, result);
+    } else if (weft__claim(wait->ticket)) { /* what else a select waits for may be on its way */
+        weft__stand_deliver(wait->stand, result);
+    }
 }
 
 static void
@@ -137,30 +143,77 @@ weft_fd_raw(const weft_fd *public)
     return fd == NULL ? -EBADF : fd->raw;
 }
 
+static inline struct weft__fd_wait **
+place_of(struct weft__fd *fd, unsigned what)
+{
+    return what == WEFT__READABLE ? &fd->reader : &fd->writer;
+}
+
+/* Of use to the virtual clock alone, whose loops share one thread. */
+static inline void
+count_wait(const struct weft_loop *loop, int by)
+{
+    if (loop->clock->is_virtual)
+        weft__sched_self()->runtime->io_waits += (uint32_t)by;
+}
+
+int
+weft__fd_wait_begin(struct weft__fd *fd, unsigned what, struct weft__fd_wait *wait)
+{
+    if (*place_of(fd, what) != NULL)
+        return -EBUSY;
+    int rc = weft__watch_begin(fd->loop, &fd->watch, fd->raw, what);
+    if (rc < 0)
+        return rc;
+    *place_of(fd, what) = wait;
+    count_wait(fd->loop, 1);
+    return 0;
+}
+
+int
+weft__fd_wait_end(struct weft__fd *fd, unsigned what, struct weft__fd_wait *wait)
+{
+    count_wait(weft__loop_self, -1);
+    if (wait->closed)
+        return -EBADF;
+    weft__watch_end(fd->loop, &fd->watch);
+    *place_of(fd, what) = NULL;
+    return 0;
+}
+
 int
 weft__fd_wait(struct weft__fd *fd, unsigned what)
 {
-    struct weft__fd_wait **place = what == WEFT__READABLE ? &fd->reader : &fd->writer;
-    if (*place != NULL)
-        return -EBUSY;
-    struct weft_loop *loop = fd->loop;
-    int rc = weft__watch_begin(loop, &fd->watch, fd->raw, what);
+    struct weft__fd_wait wait = {.closed = false};
+    int rc = weft__fd_wait_begin(fd, what, &wait);
     if (rc < 0)
         return rc;
-    struct weft__fd_wait wait = {.ticket = weft__park_arm()};
-    *place = &wait;
-    /* Of use to the virtual clock alone, whose loops share one thread. */
-    uint32_t *io_waits = loop->clock->is_virtual ? &weft__sched_self()->runtime->io_waits : NULL;
-    if (io_waits != NULL)
-        ++*io_waits;
+    wait.ticket = weft__park_arm(); /* nobody looks before we suspend: it is all one thread */
     rc = weft__park(true);
-    if (io_waits != NULL)
-        --*io_waits;
-    if (wait.closed)
-        return -EBADF;
-    weft__watch_end(loop, &fd->watch);
-    *place = NULL;
-    return rc;
+    int ended = weft__fd_wait_end(fd, what, &wait);
+    return ended < 0 ? ended : rc;
+}
+
+int
+weft__fd_look(struct weft__fd *fd, unsigned what)
+{
+    bool reading = what == WEFT__READABLE;
+    if (*place_of(fd, what) != NULL)
+        return -EBUSY;
+    /* The kernel is asked each time: a short read may have left something behind that no edge
+     * will tell of. Edges that come while we look are kept by the poller. */
+    struct pollfd pollfd = {.fd = fd->raw, .events = reading ? POLLIN : POLLOUT};
+    int rc;
+    do
+        rc = weft__sys_ppoll(&pollfd, 1, 0);
+    while (rc == -EINTR);
+    if (rc != 0)
+        return rc;
+    if (reading)
+        fd->readable = false;
+    else
+        fd->writable = false;
+    return 0;
 }
 
 static int
@@ -172,21 +225,9 @@ wait_for(weft_fd *public, unsigned what)
     struct weft__fd *fd = weft__fd_of(public);
     if (fd == NULL)
         return -EBADF;
-    bool reading = what == WEFT__READABLE;
-    if ((reading ? fd->reader : fd->writer) != NULL)
-        return -EBUSY;
-    /* The kernel is asked each time: a short read may have left something behind that no edge
-     * will tell of. Edges that come while we look are kept by the poller. */
-    struct pollfd pollfd = {.fd = fd->raw, .events = reading ? POLLIN : POLLOUT};
-    do
-        rc = weft__sys_ppoll(&pollfd, 1, 0);
-    while (rc == -EINTR);
+    rc = weft__fd_look(fd, what);
     if (rc != 0)
         return rc < 0 ? rc : 0;
-    if (reading)
-        fd->readable = false;
-    else
-        fd->writable = false;
     return weft__fd_wait(fd, what);
 }
 

@@ -6,6 +6,7 @@
 
 #include <weft/fd.h>
 
+#include "flow/stand.h"
 #include "loop/loop_priv.h"
 
 enum weft__fd_kind {
@@ -16,6 +17,7 @@ enum weft__fd_kind {
 /* On the stack of a task that waits, from before its wait until it has run again. */
 struct weft__fd_wait {
     struct weft__ticket ticket;
+    struct weft__stand *stand; /* of a select; NULL: this is all that is waited for */
     bool closed; /* meanwhile: the memory of the descriptor object may be gone, or another's */
 };
 
@@ -37,9 +39,15 @@ _Static_assert(sizeof(struct weft__fd) <= sizeof(weft_fd), "weft_fd is too small
 void weft__fd_init(struct weft__fd *fd, int raw, enum weft__fd_kind kind);
 /* The object behind the public one, open and on this loop; NULL when closed. Aborts elsewhere. */
 struct weft__fd *weft__fd_of(const weft_fd *public);
+/* Asks the kernel: 1 when reading, or writing, would not block; 0; an error. */
+int weft__fd_look(struct weft__fd *fd, unsigned what);
 /* After weft__wait_begin: waits for readiness. 0, -EBUSY, an error of the poller, a cancellation,
  * or -EBADF: then the object was closed meanwhile and must not be looked at again. */
 int weft__fd_wait(struct weft__fd *fd, unsigned what);
+/* Its two halves, around the suspension. The first gives 0, -EBUSY or an error of the poller; the
+ * second -EBADF when the object was closed meanwhile, and 0. */
+int weft__fd_wait_begin(struct weft__fd *fd, unsigned what, struct weft__fd_wait *wait);
+int weft__fd_wait_end(struct weft__fd *fd, unsigned what, struct weft__fd_wait *wait);
 
 /* suspects.c: readers that wait after a short read which the edge that woke them may not cover. */
 void weft__suspect_add(struct weft__fd *fd);

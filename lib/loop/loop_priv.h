@@ -64,6 +64,7 @@ struct weft_loop {
     struct weft__poll *poll;
     uint64_t next_id;
     uint64_t random; /* state of the seeded shuffle; 0: no shuffling */
+    uint64_t lots;   /* what fair choices are drawn from when there is no seed */
     struct weft__list soon;
     bool stop;
 

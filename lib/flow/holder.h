@@ -13,16 +13,32 @@ struct weft__holder {
     struct weft__holdings *holdings;
 };
 
+static inline struct weft__holder
+weft__holder_of(struct weft_task *task)
+{
+    return (struct weft__holder){&task->waiter, &task->holdings};
+}
+
 /* The caller. A callback of the loop counts as the loop's thread. */
 static inline struct weft__holder
 weft__holder_self(void)
 {
     struct weft_task *task = weft__task_self();
     if (__builtin_expect(task != NULL, 1))
-        return (struct weft__holder){&task->waiter, &task->holdings};
+        return weft__holder_of(task);
     struct weft__thread *thread = weft__thread_self();
     weft__assert(thread != NULL, "no memory for the record of a thread that takes a lock");
     return (struct weft__holder){&thread->waiter, &thread->holdings};
+}
+
+/* Whether a task may begin a wait: weft__wait_begin where it has nothing to say, inline. */
+static inline bool
+weft__nothing_pending(const struct weft_task *task)
+{
+#ifdef WEFT_TEST
+    weft__wait_uncancellable(); /* counts for the torture harness */
+#endif
+    return __builtin_expect(task->pending == 0, 1);
 }
 
 /* `task "x"`, or what stands for a thread; in text, of WEFT__HELD_TEXT bytes. */

@@ -65,34 +65,40 @@ not_the_holder(const struct mutex *mutex, struct weft__holder self)
                 word == NOBODY ? "nobody" : weft__holder_text(holder_in(word), other));
 }
 
-/* The first loop to use a local mutex keeps it; any other, and a thread without one, must not. */
-static __attribute__((cold, noinline)) void
-settle_on_loop(struct mutex *mutex, struct weft__holder self)
+static __attribute__((noreturn, cold, noinline)) void
+not_here(const struct mutex *mutex, struct weft__holder self)
 {
     char what[WEFT__HELD_TEXT], who[WEFT__HELD_TEXT];
-    struct weft_loop *here = weft__loop_self;
-    if (here == NULL || mutex->local != ON_SOME_LOOP)
-        weft__fatal("%s: it is local to one loop, and %s uses it elsewhere",
-                    weft__held_text(&mutex->held, what), weft__holder_text(self.waiter, who));
-    mutex->local = here;
+    weft__fatal("%s: it is local to one loop, and %s uses it elsewhere",
+                weft__held_text(&mutex->held, what), weft__holder_text(self.waiter, who));
 }
 
 /* ---- Locking --------------------------------------------------------------------------------- */
 
-/* Takes the mutex if it is free. */
+/* Takes the mutex if it is free, and the caller where it may use it. */
 static inline bool
 take(struct mutex *mutex, struct weft__holder self)
 {
     if (mutex->local != NULL) {
-        if (__builtin_expect(mutex->local != weft__loop_self, 0))
-            settle_on_loop(mutex, self);
-        if (mutex->word != NOBODY)
+        if (mutex->local != weft__loop_self || mutex->word != NOBODY)
             return false;
         mutex->word = (uintptr_t)self.waiter;
-        return true;
+    } else if (!weft__cas(&mutex->word, NOBODY, (uintptr_t)self.waiter)) {
+        return false; /* pairs with the compare-and-swap in weft_mutex_unlock, and hand_over */
     }
-    /* pairs with the compare-and-swap in weft_mutex_unlock and the store in hand_over */
-    return weft__cas(&mutex->word, NOBODY, (uintptr_t)self.waiter);
+    weft__hold(self.holdings, &mutex->held);
+    return true;
+}
+
+/* The same for who was not so lucky. The first loop to use a local mutex keeps it. */
+static bool
+take_here(struct mutex *mutex, struct weft__holder self)
+{
+    if (mutex->local == ON_SOME_LOOP && weft__loop_self != NULL)
+        mutex->local = weft__loop_self;
+    if (mutex->local != NULL && mutex->local != weft__loop_self)
+        not_here(mutex, self);
+    return take(mutex, self);
 }
 
 /* With the lock held: whether the mutex was free after all and is the caller's now. Else it is
@@ -115,16 +121,31 @@ take_or_mark(struct mutex *mutex, struct weft__holder self)
     }
 }
 
-static __attribute__((noinline)) int
-wait_for_turn(struct mutex *mutex, struct weft__holder self)
+/* Waits for its turn, unless it is. Who is woken finds the mutex made over to it. */
+static int
+wait_for_turn(struct mutex *mutex, struct weft__holder self, bool cancellable)
 {
+    int rc = 0;
     weft__lock(&mutex->lock);
-    if (take_or_mark(mutex, self)) {
+    if (take_or_mark(mutex, self))
         weft__unlock(&mutex->lock);
-        return 0;
-    }
-    /* Unlocks once in line. Who is woken finds the mutex made over to it. */
-    return weft__waitq_park(&mutex->line, &mutex->lock);
+    else if (cancellable)
+        rc = weft__waitq_park(&mutex->line, &mutex->lock); /* unlocks once in line */
+    else
+        weft__waitq_park_through(&mutex->line, &mutex->lock);
+    if (rc == 0)
+        weft__hold(self.holdings, &mutex->held);
+    return rc;
+}
+
+static __attribute__((noinline)) int
+lock_slowly(struct mutex *mutex)
+{
+    int rc = weft__wait_begin();
+    if (rc < 0)
+        return rc;
+    struct weft__holder self = weft__holder_self();
+    return take_here(mutex, self) ? 0 : wait_for_turn(mutex, self, true);
 }
 
 /* Frees the mutex, or makes it over to who has waited longest. */
@@ -159,17 +180,12 @@ int
 weft_mutex_lock(weft_mutex *public)
 {
     struct mutex *mutex = mutex_of(public);
-    int rc = weft__wait_begin();
-    if (__builtin_expect(rc < 0, 0))
-        return rc;
-    struct weft__holder self = weft__holder_self();
-    if (__builtin_expect(WEFT_BUGGIFY(4) || !take(mutex, self), 0)) {
-        rc = wait_for_turn(mutex, self);
-        if (rc < 0)
-            return rc;
-    }
-    weft__hold(self.holdings, &mutex->held);
-    return 0;
+    struct weft_task *task = weft__task_self();
+    if (__builtin_expect(task != NULL && weft__nothing_pending(task) && !WEFT_BUGGIFY(4) &&
+                             take(mutex, weft__holder_of(task)),
+                         1))
+        return 0;
+    return lock_slowly(mutex);
 }
 
 void
@@ -178,47 +194,45 @@ weft__mutex_lock_through(weft_mutex *public)
     struct mutex *mutex = mutex_of(public);
     struct weft__holder self = weft__holder_self();
     weft__wait_uncancellable();
-    if (!take(mutex, self)) {
-        weft__lock(&mutex->lock);
-        if (take_or_mark(mutex, self))
-            weft__unlock(&mutex->lock);
-        else
-            weft__waitq_park_through(&mutex->line, &mutex->lock);
-    }
-    weft__hold(self.holdings, &mutex->held);
+    if (!take_here(mutex, self))
+        wait_for_turn(mutex, self, false);
 }
 
 int
 weft_mutex_try_lock(weft_mutex *public)
 {
-    struct mutex *mutex = mutex_of(public);
-    struct weft__holder self = weft__holder_self();
-    if (!take(mutex, self))
-        return -EAGAIN;
-    weft__hold(self.holdings, &mutex->held);
-    return 0;
+    return take_here(mutex_of(public), weft__holder_self()) ? 0 : -EAGAIN;
 }
 
-void
-weft_mutex_unlock(weft_mutex *public)
+static inline void
+unlock(struct mutex *mutex, struct weft__holder self)
 {
-    struct mutex *mutex = mutex_of(public);
-    struct weft__holder self = weft__holder_self();
     uintptr_t mine = (uintptr_t)self.waiter;
     uintptr_t word = weft__load_relaxed(&mutex->word); /* only the holder makes it its own */
     if (__builtin_expect((word & ~WAITED) != mine, 0))
         not_the_holder(mutex, self);
     weft__let_go(self.holdings, &mutex->held);
-    if (WEFT_BUGGIFY(4)) {
-        hand_over(mutex);
-    } else if (mutex->local != NULL) {
-        if (word == mine)
-            mutex->word = NOBODY;
-        else
-            hand_over(mutex);
-    } else if (__builtin_expect(!weft__cas(&mutex->word, mine, NOBODY), 0)) {
+    if (mutex->local != NULL && word == mine)
+        mutex->word = NOBODY;
+    else if (mutex->local != NULL || WEFT_BUGGIFY(4) || !weft__cas(&mutex->word, mine, NOBODY))
         hand_over(mutex); /* somebody marked it: pairs with take_or_mark */
-    }
+}
+
+/* From a plain thread: apart, so that a task's way needs no frame. */
+static __attribute__((noinline)) void
+unlock_from_thread(struct mutex *mutex)
+{
+    unlock(mutex, weft__holder_self());
+}
+
+void
+weft_mutex_unlock(weft_mutex *public)
+{
+    struct weft_task *task = weft__task_self();
+    if (__builtin_expect(task != NULL, 1))
+        unlock(mutex_of(public), weft__holder_of(task));
+    else
+        unlock_from_thread(mutex_of(public));
 }
 
 int

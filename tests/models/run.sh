@@ -99,8 +99,14 @@ check_post() {
     broken post MARK_PLAIN LOOK_FIRST REFUSES_PLAIN NO_QUIESCE DRAIN_FIRST MARK_LATE UNMARK_EARLY
 }
 
+check_waitq() {
+    correct waitq
+    broken waitq NO_MARK MARK_PLAIN MARK_UNLOCKED UNLOCK_PLAIN DROPS_TURN CLAIM_UNLOCKED WORD_LATE \
+        WORD_BARE DELIVER_FIRST NO_LEAVE CANCEL_PLAIN CLOSE_UNLOCKED
+}
+
 # As many at a time as there are CPUs; what they say comes in the order below.
-models=(inbox park request close post)
+models=(inbox park request close post waitq)
 for model in "${models[@]}"; do
     while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do wait -n; done
     mkdir "$work/$model"

@@ -21,7 +21,7 @@
 
 struct mutex {
     uintptr_t word; /* NOBODY, or the holder's waiter, with WAITED when it must look at the line */
-    struct weft_loop *local; /* NULL: shared; else the one loop it works on, without atomics */
+    struct weft_loop *local; /* the only loop that uses it; NULL: shared */
     struct weft__held held;
     struct weft__lock lock; /* of the line */
     struct weft__list line;
@@ -80,9 +80,10 @@ static inline bool
 take(struct mutex *mutex, struct weft__holder self)
 {
     if (mutex->local != NULL) {
-        if (mutex->local != weft__loop_self || mutex->word != NOBODY)
+        if (mutex->local != weft__loop_self || weft__load_relaxed(&mutex->word) != NOBODY)
             return false;
-        mutex->word = (uintptr_t)self.waiter;
+        weft__store_relaxed(&mutex->word,
+                            (uintptr_t)self.waiter); /* others may ask if it is held */
     } else if (!weft__cas(&mutex->word, NOBODY, (uintptr_t)self.waiter)) {
         return false; /* pairs with the compare-and-swap in weft_mutex_unlock, and hand_over */
     }
@@ -213,7 +214,7 @@ unlock(struct mutex *mutex, struct weft__holder self)
         not_the_holder(mutex, self);
     weft__let_go(self.holdings, &mutex->held);
     if (mutex->local != NULL && word == mine)
-        mutex->word = NOBODY;
+        weft__store_relaxed(&mutex->word, NOBODY);
     else if (mutex->local != NULL || WEFT_BUGGIFY(4) || !weft__cas(&mutex->word, mine, NOBODY))
         hand_over(mutex); /* somebody marked it: pairs with take_or_mark */
 }

@@ -26,6 +26,7 @@
 #include <weft/broadcast.h>
 #include <weft/watch.h>
 #include <weft/select.h>
+#include <weft/queue.h>
 #include <weft/executor.h>
 #include <weft/fd.h>
 #include <weft/net.h>

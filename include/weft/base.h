@@ -36,6 +36,12 @@
 #define WEFT_VERSION_PATCH 0
 #define WEFT_VERSION "0.1.0"
 
+/* How what accepts work ends: executors, workers, queues. */
+typedef enum weft_close_mode {
+    WEFT_DRAIN = 0, /* what was accepted is run, or can still be taken */
+    WEFT_CANCEL = 1 /* what has not started completes with -ECANCELED; items are dropped */
+} weft_close_mode;
+
 WEFT_BEGIN_DECLS
 
 /*

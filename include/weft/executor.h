@@ -18,12 +18,6 @@ typedef struct weft_executor_options {
     const char *name; /* threads are called name/1, name/2…; up to 9 bytes; NULL: "blocking" */
 } weft_executor_options;
 
-/* How a pool ends: of executors and of workers. */
-typedef enum weft_close_mode {
-    WEFT_DRAIN = 0, /* what was accepted is run */
-    WEFT_CANCEL = 1 /* what has not started completes with -ECANCELED */
-} weft_close_mode;
-
 typedef struct weft_executor_stats {
     unsigned threads;   /* alive now */
     unsigned idle;      /* of these, waiting for work */

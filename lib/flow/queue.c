@@ -20,6 +20,10 @@
 #include "flow/queue_priv.h"
 #include "task/task_priv.h"
 
+#define GATHER_PAUSES 16 /* about half a microsecond */
+#define GATHERED 4       /* items, or places, for which the next wait tries it sooner */
+#define SELDOM 63        /* waits between two tries, at most */
+
 /* ---- Locks ---------------------------------------------------------------------------------- */
 
 static inline void
@@ -167,6 +171,42 @@ claim_all(struct weft_queue *queue, struct weft__line *line, ssize_t result, str
         place->result = result;
 }
 
+/* ---- Letting some gather -------------------------------------------------------------------- */
+
+/* Two CPUs that are equally fast would hand over item by item: one finds the queue empty, or full,
+ * waits, is woken for a single item or place, and both do little else than wake, and fetch the
+ * same cache lines from each other. So before it waits, a call whose loop has nothing else to do
+ * looks again after half a microsecond: by then there is a batch, or it was in vain, and the more
+ * often that was so, the more rarely it is tried. Whether to go the quick way again. */
+static __attribute__((noinline)) bool
+let_gather(struct weft_queue *queue, struct weft__gather *gather)
+{
+    struct weft__sched *sched = weft__sched_self();
+    if (queue->loop != NULL || queue->order != WEFT_FIFO ||
+        (sched != NULL && (sched->ready_head != NULL || !weft__mpsc_empty(&sched->loop.inbox))))
+        return false;
+    uint32_t skip = weft__load_relaxed(&gather->skip);
+    if (skip > 0) {
+        weft__store_relaxed(&gather->skip, skip - 1);
+        return false;
+    }
+    /* Not under one lock, so only about right; pairs with nothing. */
+    uint64_t before = weft__load(&queue->in.n_put) - weft__load(&queue->out.n_gone);
+    for (int i = 0; i < GATHER_PAUSES; i++)
+        weft__cpu_pause();
+    uint64_t after = weft__load(&queue->in.n_put) - weft__load(&queue->out.n_gone);
+    uint64_t change = after > before ? after - before : before - after;
+
+    uint32_t seldom = weft__load_relaxed(&gather->seldom);
+    if (change >= GATHERED)
+        seldom /= 2;
+    else if (seldom < SELDOM)
+        seldom = 2 * seldom + 1;
+    weft__store_relaxed(&gather->seldom, seldom);
+    weft__store_relaxed(&gather->skip, seldom);
+    return change > 0;
+}
+
 /* ---- Putting -------------------------------------------------------------------------------- */
 
 /* How many went in; 0 when it must be done with all locked. */
@@ -230,6 +270,12 @@ put_over_oldest(struct weft_queue *queue, const void *item)
 static __attribute__((noinline)) ssize_t
 put_slowly(struct weft_queue *queue, const void *items, size_t n, bool may_wait)
 {
+    may_wait = may_wait && queue->overflow == WEFT_OVERFLOW_WAIT;
+    if (may_wait && queue->capacity != WEFT_UNBOUNDED && let_gather(queue, &queue->in.gather)) {
+        size_t put = put_quickly(queue, items, n);
+        if (put > 0)
+            return (ssize_t)put;
+    }
     for (;;) {
         lock_all(queue);
         if (queue->shut) {
@@ -256,7 +302,7 @@ put_slowly(struct weft_queue *queue, const void *items, size_t n, bool may_wait)
         put_over_oldest(queue, items);
         return 1;
     }
-    if (!may_wait || queue->overflow == WEFT_OVERFLOW_REJECT) {
+    if (!may_wait) {
         unlock_all(queue);
         return -EAGAIN;
     }
@@ -324,6 +370,11 @@ get_quickly(struct weft_queue *queue, void *ret_items, size_t n)
 static __attribute__((noinline)) ssize_t
 get_slowly(struct weft_queue *queue, void *ret_items, size_t n, bool may_wait)
 {
+    if (may_wait && let_gather(queue, &queue->out.gather)) {
+        size_t taken = get_quickly(queue, ret_items, n);
+        if (taken > 0)
+            return (ssize_t)taken;
+    }
     lock_all(queue);
     if (weft__queue_size(queue) > 0) {
         struct woken woken = {.end = &woken.first};
@@ -503,7 +554,7 @@ weft_queue_shutdown(weft_queue *queue, weft_close_mode mode)
         dropped = *queue;
         queue->slots = NULL;
         queue->out.n_dropped += size;
-        queue->out.n_gone += size;
+        weft__queue_add_gone(queue, size);
     }
     if (weft__queue_size(queue) == 0)
         claim_all(queue, &queue->in.getters, -EPIPE, &woken);

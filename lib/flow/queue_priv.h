@@ -34,6 +34,12 @@ struct weft__line {
     size_t n;
 };
 
+/* Figures of a heuristic, read and written without a lock: relaxed, and they pair with nothing. */
+struct weft__gather {
+    uint32_t skip;   /* times it is not tried now */
+    uint32_t seldom; /* how many times that will be next */
+};
+
 struct weft_queue {
     /* Written under both locks, and hardly ever. */
     unsigned char *slots;
@@ -52,17 +58,19 @@ struct weft_queue {
     char apart_[128]; /* from the line before, and its neighbour, which is fetched along with it */
     struct {
         struct weft__lock lock;
-        size_t limit;              /* items that fit into the slots there are */
-        uint64_t n_put;            /* FIFO: written under this lock, read by the other side */
-        uint64_t gone_seen;        /* out.n_gone, some time ago */
+        size_t limit;       /* items that fit into the slots there are */
+        uint64_t n_put;     /* FIFO: written under this lock, read by the other side */
+        uint64_t gone_seen; /* out.n_gone, some time ago */
+        struct weft__gather gather;
         uint64_t bottom;           /* LIFO: where the oldest item is */
         struct weft__line getters; /* not empty: no items */
     } in;
     char apart_too_[128];
     struct {
         struct weft__lock lock;
-        uint64_t n_gone;           /* taken or dropped; as n_put */
-        uint64_t put_seen;         /* in.n_put, some time ago */
+        uint64_t n_gone;   /* taken or dropped; as n_put */
+        uint64_t put_seen; /* in.n_put, some time ago */
+        struct weft__gather gather;
         uint64_t n_dropped;        /* of n_gone */
         uint64_t n_done;           /* of those taken */
         struct weft__line putters; /* not empty: no room */
@@ -97,6 +105,19 @@ static inline size_t
 weft__queue_size(const struct weft_queue *queue)
 {
     return (size_t)(queue->in.n_put - queue->out.n_gone);
+}
+
+/* The counts are read without a lock by who lets some gather. */
+static inline void
+weft__queue_add_put(struct weft_queue *queue, uint64_t n)
+{
+    weft__store_release(&queue->in.n_put, queue->in.n_put + n);
+}
+
+static inline void
+weft__queue_add_gone(struct weft_queue *queue, uint64_t n)
+{
+    weft__store_release(&queue->out.n_gone, queue->out.n_gone + n);
 }
 
 /* The first slots; capacity and stride are known. -ENOMEM. */

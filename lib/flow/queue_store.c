@@ -121,7 +121,7 @@ weft__queue_push(struct weft_queue *queue, const void *items, size_t n)
                              item, queue->item_size);
         else
             weft__queue_copy(weft__queue_slot(queue, queue->in.n_put), item, queue->item_size);
-        queue->in.n_put++;
+        weft__queue_add_put(queue, 1);
     }
     return n;
 }
@@ -141,7 +141,7 @@ weft__queue_pop(struct weft_queue *queue, void *items, size_t n)
                 queue->item_size);
         else
             weft__queue_copy(item, weft__queue_slot(queue, queue->out.n_gone), queue->item_size);
-        queue->out.n_gone++;
+        weft__queue_add_gone(queue, 1);
     }
     return n;
 }
@@ -151,7 +151,7 @@ weft__queue_pop_oldest(struct weft_queue *queue, void *item)
 {
     uint64_t oldest = queue->order == WEFT_LIFO ? queue->in.bottom++ : queue->out.n_gone;
     weft__queue_copy(item, weft__queue_slot(queue, oldest), queue->item_size);
-    queue->out.n_gone++;
+    weft__queue_add_gone(queue, 1);
 }
 
 /* Where the oldest item is; of priorities, the first slot in use. */

@@ -922,7 +922,8 @@ use_from_other_loop(void *arg)
 static void
 run_use_from_other_loop(void)
 {
-    weft_run(use_from_other_loop, NULL, &(weft_options){.loops = 2});
+    weft_run(use_from_other_loop, NULL,
+             &(weft_options){.loops = 2, .clock = WEFT_CLOCK_VIRTUAL}); /* on one thread */
 }
 
 static void

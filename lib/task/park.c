@@ -37,16 +37,28 @@ weft__wait_uncancellable(void)
     torture(weft__task_self());
 }
 
+/* To the loop, and through whatever it has to do; a new stretch begins. */
+static __attribute__((noinline)) void
+let_others(struct weft__sched *sched, struct weft_task *task)
+{
+    sched->calls_left = WEFT__CALLS;
+    sched->budget = 0;
+    weft__switch_back_later(sched, task);
+}
+
 int
 weft__wait_begin(void)
 {
-    struct weft_task *task = weft__task_self();
+    struct weft__sched *sched = weft__sched_self();
+    struct weft_task *task = sched != NULL ? sched->current : NULL;
     if (task == NULL) {
         weft__assert(weft__loop_self == NULL,
                      "a callback of the loop (weft_loop_post, weft_call_soon…) must not wait");
         return 0;
     }
     torture(task);
+    if (__builtin_expect(--sched->calls_left == 0, 0))
+        let_others(sched, task);
     if (__builtin_expect(task->pending != 0, 0)) {
         weft__scope_note_hit(task);
         return task->pending;
@@ -173,15 +185,9 @@ weft_yield(void)
 int
 weft_checkpoint(void)
 {
-    struct weft__sched *sched = weft__sched_self();
-    struct weft_task *task = sched != NULL ? sched->current : NULL;
-    if (task == NULL)
+    if (weft__task_self() == NULL)
         return 0;
-    /* Each checkpoint uses up some of the turn, so that a loop over calls that never wait lets
-     * the others run, and the loop look at its descriptors, before long. */
-    if (sched->budget > 0)
-        sched->budget--;
-    if (sched->budget == 0 || WEFT_BUGGIFY(16))
+    if (WEFT_BUGGIFY(16))
         return weft_yield();
     return weft__wait_begin();
 }

@@ -309,6 +309,7 @@ weft__sched_init(struct weft__sched *sched, struct weft__runtime *runtime, unsig
     sched->loop.has_ready = has_ready;
     sched->loop.has_work_elsewhere = has_work_elsewhere;
     sched->runtime = runtime;
+    sched->calls_left = WEFT__CALLS;
     weft__list_init(&sched->tasks);
     int len = index == 0 ? snprintf(sched->last_name, sizeof sched->last_name, "task 0")
                          : snprintf(sched->last_name, sizeof sched->last_name, "task %u.0", index);

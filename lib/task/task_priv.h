@@ -102,6 +102,7 @@ struct weft__sched {
     struct weft_task *ready_last;
     size_t n_ready;
     unsigned budget;
+    unsigned calls_left; /* calls that may wait, until the next one lets others run */
     struct weft__stack_cache stacks;
     struct weft__timer trim; /* gives back what a spike left in the cache */
     struct weft__ctx native;
@@ -177,6 +178,10 @@ weft__task_self(void)
     struct weft__sched *sched = weft__sched_self();
     return sched != NULL ? sched->current : NULL;
 }
+
+/* Calls that may wait, of all tasks of a loop, before one of them lets others run: those that find
+ * what they want at once must not keep the loop from everything else. */
+#define WEFT__CALLS 256
 
 /* sched.c */
 int weft__sched_init(struct weft__sched *sched, struct weft__runtime *runtime, unsigned index);

@@ -309,7 +309,7 @@ Test(stress_locks, a_condition_loses_no_wake_up)
     cr_assert(n_taken > 50 && ended_waits > 0);
 }
 
-/* ---- Barrier: a round is passed by all or by nobody ------------------------------------------- */
+/* ---- Barrier: a round is passed by all or by nobody ------------------------------------------ */
 
 #define PARTIES (THREADS + TASKS)
 
@@ -371,7 +371,7 @@ Test(stress_locks, a_barrier_lets_all_through_or_nobody)
     cr_assert(passed[0] > 10 && broken > 0);
 }
 
-/* ---- Rwlock ----------------------------------------------------------------------------------- */
+/* ---- Rwlock ---------------------------------------------------------------------------------- */
 
 static weft_rwlock rwlock;
 static uint64_t left, right; /* the same, for whoever may read */
@@ -418,7 +418,7 @@ Test(stress_locks, an_rwlock_lets_nobody_see_a_write_half_done)
     cr_assert(reads > 50 && writes > 50 && ended_waits > 0);
 }
 
-/* ---- Limiter ---------------------------------------------------------------------------------- */
+/* ---- Limiter --------------------------------------------------------------------------------- */
 
 #define TOKENS 3
 

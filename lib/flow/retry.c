@@ -31,6 +31,12 @@ any_seed(const void *who)
     return seed ^ (uint64_t)(uintptr_t)who;
 }
 
+static void
+rewind_to_first(struct backoff *backoff)
+{
+    backoff->bound = backoff->base < backoff->cap ? backoff->base : backoff->cap;
+}
+
 void
 weft_backoff_start(weft_backoff *public, const weft_retry_options *given)
 {
@@ -38,19 +44,18 @@ weft_backoff_start(weft_backoff *public, const weft_retry_options *given)
     weft_retry_options options = {.attempts = 0};
     if (given != NULL)
         options = *given;
-    backoff->base = options.base > 0 ? options.base : WEFT_MS(100);
-    backoff->cap = options.cap > 0 ? options.cap : WEFT_SEC(30);
-    backoff->factor = options.factor > 0 ? options.factor : 2;
-    backoff->exact = options.exact != 0;
+    *backoff = (struct backoff){.base = options.base > 0 ? options.base : WEFT_MS(100),
+                                .cap = options.cap > 0 ? options.cap : WEFT_SEC(30),
+                                .factor = options.factor > 0 ? options.factor : 2,
+                                .exact = options.exact != 0};
     weft__random_seed(&backoff->random, options.seed != 0 ? options.seed : any_seed(backoff));
-    weft_backoff_reset(public);
+    rewind_to_first(backoff);
 }
 
 void
 weft_backoff_reset(weft_backoff *public)
 {
-    struct backoff *backoff = (struct backoff *)(void *)public;
-    backoff->bound = backoff->base < backoff->cap ? backoff->base : backoff->cap;
+    rewind_to_first((struct backoff *)(void *)public);
 }
 
 weft_time

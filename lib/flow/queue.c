@@ -544,26 +544,18 @@ void
 weft_queue_shutdown(weft_queue *queue, weft_close_mode mode)
 {
     struct woken woken = {.end = &woken.first};
-    struct weft_queue dropped = {.slots = NULL};
+    struct weft__items dropped = {.slots = NULL};
     lock_all(queue);
     queue->shut = true;
-    if (mode == WEFT_CANCEL) {
-        /* The items leave with their slots, so that they can be dropped unlocked: all are gone
-         * for others now, and no slot will be needed again. */
-        size_t size = weft__queue_size(queue);
-        dropped = *queue;
-        queue->slots = NULL;
-        queue->out.n_dropped += size;
-        weft__queue_add_gone(queue, size);
-    }
+    if (mode == WEFT_CANCEL)
+        weft__queue_take_away(queue, &dropped); /* no slot will be needed again */
     if (weft__queue_size(queue) == 0)
         claim_all(queue, &queue->in.getters, -EPIPE, &woken);
     claim_all(queue, &queue->out.putters, -EPIPE, &woken);
     if (pending(queue) == 0)
         claim_all(queue, &queue->out.joiners, 0, &woken);
     unlock_all(queue);
-    if (dropped.slots != NULL)
-        weft__queue_drop_all(&dropped);
+    weft__items_drop(&dropped);
     deliver(&woken);
 }
 
@@ -579,8 +571,10 @@ weft_queue_free(weft_queue *queue)
     }
     weft__assert(queue->in.getters.n + queue->out.putters.n + queue->out.joiners.n == 0,
                  "a queue was freed while somebody waits for it");
-    weft__queue_drop_all(queue);
+    struct weft__items left;
+    weft__queue_take_away(queue, &left);
     weft__free_lines(queue);
+    weft__items_drop(&left);
 }
 
 /* ---- Looking -------------------------------------------------------------------------------- */

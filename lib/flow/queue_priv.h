@@ -133,8 +133,19 @@ void weft__queue_pop_oldest(struct weft_queue *queue, void *item);
 /* Moves all to `slots`, of which there are n, a power of two; returns the slots until now. */
 unsigned char *weft__queue_move(struct weft_queue *queue, unsigned char *slots, size_t n);
 
-/* Unlocked, on a copy of a queue whose slots nobody else has any more: its items one by one to
- * its drop function, and the slots back. */
-void weft__queue_drop_all(struct weft_queue *queue);
+/* The items of a queue with their slots, when nobody else has them any more. */
+struct weft__items {
+    unsigned char *slots;
+    size_t mask, stride, n;
+    uint64_t first;
+    void (*drop)(void *item, void *arg);
+    void *drop_arg;
+};
+
+/* Takes all items and the slots away; the items count as dropped. */
+void weft__queue_take_away(struct weft_queue *queue, struct weft__items *items);
+
+/* Unlocked: one by one to the drop function, and the slots back. The queue may be gone. */
+void weft__items_drop(const struct weft__items *items);
 
 #endif

@@ -178,12 +178,27 @@ weft__queue_move(struct weft_queue *queue, unsigned char *slots, size_t n)
 }
 
 void
-weft__queue_drop_all(struct weft_queue *queue)
+weft__queue_take_away(struct weft_queue *queue, struct weft__items *items)
 {
-    size_t size = weft__queue_size(queue);
-    uint64_t first = first_at(queue);
-    if (queue->drop != NULL)
-        for (uint64_t at = first; at != first + size; at++)
-            queue->drop(weft__queue_slot(queue, at), queue->drop_arg);
-    weft__free(queue->slots);
+    *items = (struct weft__items){
+        .slots = queue->slots,
+        .mask = queue->mask,
+        .stride = queue->stride,
+        .n = weft__queue_size(queue),
+        .first = first_at(queue),
+        .drop = queue->drop,
+        .drop_arg = queue->drop_arg,
+    };
+    queue->slots = NULL;
+    queue->out.n_dropped += items->n;
+    weft__queue_add_gone(queue, items->n);
+}
+
+void
+weft__items_drop(const struct weft__items *items)
+{
+    if (items->drop != NULL)
+        for (uint64_t at = items->first; at != items->first + items->n; at++)
+            items->drop(items->slots + (at & items->mask) * items->stride, items->drop_arg);
+    weft__free(items->slots);
 }

@@ -250,15 +250,17 @@ TASK_TEST(gather, complaint_28_race_never_throws_the_winner_away)
     }
 }
 
+static weft_scope around;
+
 static int
 race_in_a_scope(void *arg)
 {
     (void)arg;
-    weft_child children[] = {SLEEP(1), {.fn = slow_to_end, .arg = &(bool){false}}};
-    weft_scope scope;
-    weft_scope_open(&scope, WEFT_FOREVER);
+    bool ended = false;
+    weft_child children[] = {SLEEP(1), {.fn = slow_to_end, .arg = &ended}};
+    weft_scope_open(&around, WEFT_FOREVER);
     int rc = weft_race(children, 2, NULL);
-    int closed = weft_scope_close(&scope);
+    int closed = weft_scope_close(&around);
     return closed < 0 ? closed : rc;
 }
 
@@ -268,7 +270,7 @@ TASK_TEST(gather, race_that_was_won_leaves_no_trace_in_the_scopes_around_it)
     int result;
     T_OK(weft_task_spawn(&task, race_in_a_scope, NULL, NULL));
     T_OK(weft_sleep(WEFT_MS(2)));
-    weft_task_cancel(task); /* while it waits for the loser */
+    weft_scope_cancel(&around); /* while it waits for the loser */
     T_OK(weft_task_join(task, &result));
     cr_assert(result == 1);
 }

@@ -42,6 +42,10 @@ typedef struct weft_options {
     unsigned processes;        /* not 0: fork the helper of the process model before any thread,
                                   so that up to this many workers can be opened per pool */
     struct event_base *base;   /* the first loop runs on this base of yours (not freed) */
+    unsigned debug;            /* 1: debug mode, see weft/debug.h; the environment's WEFT_DEBUG=1
+                                  stands in for 0 */
+    weft_time slow;            /* debug mode: calls that block a loop longer, and locks held longer
+                                  across a wait, are reported; 0: 100 ms */
 } weft_options;
 
 WEFT_BEGIN_DECLS
@@ -57,7 +61,9 @@ WEFT_BEGIN_DECLS
  *
  * Returns  what fn returned; -EINVAL, -ENOMEM, -EMFILE, -EAGAIN… when the runtime could not be
  *          built (weft_error_text() says which part); -EDEADLK inside a task;
- *          -ETIMEDOUT when a task outlived the grace period (each is logged) and fn had succeeded
+ *          -ETIMEDOUT when a task outlived the grace period (each is logged) and fn had succeeded;
+ *          -EDEADLK with the virtual clock when all tasks waited for each other (the log says who
+ *          for what): the main task was cancelled then
  * Waits    no: it blocks the calling thread, which becomes the first loop
  * Threads  any plain thread
  * Source   asyncio.run

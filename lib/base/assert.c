@@ -15,6 +15,7 @@
 #define SENTENCE_BYTES 512
 
 static void (*fatal_hook)(const char *sentence);
+const char *(*weft__assert_who)(void);
 
 void
 weft_set_fatal(void (*fn)(const char *sentence))
@@ -34,9 +35,13 @@ weft__fatal(const char *format, ...)
     char sentence[SENTENCE_BYTES];
     va_list args;
     va_start(args, format);
-    if (vsnprintf(sentence, sizeof sentence, format, args) < 0)
-        sentence[0] = '\0';
+    int len = vsnprintf(sentence, sizeof sentence, format, args);
     va_end(args);
+    if (len < 0)
+        sentence[len = 0] = '\0';
+    const char *who = weft__assert_who != NULL ? weft__assert_who() : NULL;
+    if (who != NULL && (size_t)len < sizeof sentence)
+        snprintf(sentence + len, sizeof sentence - (size_t)len, " (task \"%s\")", who);
 
     void (*hook)(const char *) = weft__load(&fatal_hook); /* pairs with weft_set_fatal */
     if (hook != NULL) {

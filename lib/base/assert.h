@@ -13,4 +13,7 @@
 /* Reports the sentence through the fatal hook and aborts. */
 void weft__fatal(const char *format, ...) __attribute__((noreturn, cold, format(printf, 1, 2)));
 
+/* Set by the task layer: the name of the running task, or NULL. It is added to the sentence. */
+extern const char *(*weft__assert_who)(void);
+
 #endif

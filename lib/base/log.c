@@ -45,6 +45,15 @@ level_name(weft_log_level level)
 }
 
 void
+weft__log_show_warnings(void)
+{
+    pthread_mutex_lock(&target_lock);
+    if (getenv("WEFT_LOG") == NULL)
+        stderr_level = WEFT_LOG_WARN;
+    pthread_mutex_unlock(&target_lock);
+}
+
+void
 weft_set_log(weft_log_fn *fn, void *arg)
 {
     pthread_mutex_lock(&target_lock);

@@ -451,6 +451,7 @@ enqueue(weft_executor *executor, struct call *call, bool no_wait)
             return -EAGAIN;
         }
         executor->refs++;
+        weft__waits_for("place in the queue of executor", executor);
         int rc = weft__waitq_park(&executor->room, &executor->lock);
         weft__lock(&executor->lock);
         if (rc < 0 || executor->closing) {
@@ -509,6 +510,7 @@ wait_out(weft_executor *executor, struct call *call, int cause)
     executor_unref_unlock(executor);
     call->again = weft__park_arm();
     if (weft__exchange(&call->phase, (uint32_t)CALL_WAITED_AGAIN) != CALL_DONE) {
+        weft__waits_for(weft__what_executor, NULL);
         int woken = weft__park(false);
         (void)woken;
     }
@@ -543,6 +545,7 @@ weft_executor_run(weft_executor *executor, weft_task_fn *fn, void *arg,
         return rc;
     }
     hold_clock(+1);
+    weft__waits_for(weft__what_executor, NULL);
     rc = weft__park(true);
     if (rc < 0)
         rc = wait_out(executor, call, rc);

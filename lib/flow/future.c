@@ -161,6 +161,7 @@ weft_future_wait(weft_future *public, int *ret_result)
     if (future->state == WEFT__FUTURE_DONE) {
         weft__unlock(&future->lock);
     } else {
+        weft__waits_for("future", public);
         rc = weft__waitq_park(&future->line, &future->lock);
         if (rc < 0)
             return rc;

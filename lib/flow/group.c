@@ -46,7 +46,9 @@ start(struct weft__group *group, struct weft_task *child)
 {
     group->running++;
     weft__list_push_back(&group->children, &child->sibling);
-    weft__task_start(child, child->child_on);
+    int on = child->child_on;
+    child->stack_used = 0; /* in its place from here on */
+    weft__task_start(child, on);
 }
 
 static void
@@ -205,9 +207,9 @@ deadline_inside(const struct weft__group *group)
     return deadline;
 }
 
-int
-weft_group_spawn_with(weft_group *public, weft_task_fn *fn, void *arg,
-                      const weft_task_options *options)
+static inline int
+spawn(weft_group *public, weft_task_fn *fn, void *arg, const weft_task_options *options,
+      const void *site)
 {
     struct weft__group *group = (struct weft__group *)(void *)public;
     weft__assert(group->loop == weft__loop_self,
@@ -229,8 +231,8 @@ weft_group_spawn_with(weft_group *public, weft_task_fn *fn, void *arg,
              options != NULL && options->name != NULL ? options->name : "not spawned");
         return rc;
     }
+    child->site = site;
     child->group = group;
-    child->group_loop = group->loop;
     child->child = (uint32_t)number;
     child->child_on = on;
     group->live++;
@@ -242,9 +244,24 @@ weft_group_spawn_with(weft_group *public, weft_task_fn *fn, void *arg,
 }
 
 int
+weft_group_spawn_with(weft_group *group, weft_task_fn *fn, void *arg,
+                      const weft_task_options *options)
+{
+    return spawn(group, fn, arg, options, __builtin_return_address(0));
+}
+
+int
 weft_group_spawn(weft_group *group, weft_task_fn *fn, void *arg)
 {
-    return weft_group_spawn_with(group, fn, arg, NULL);
+    return spawn(group, fn, arg, NULL, __builtin_return_address(0));
+}
+
+void
+weft__group_look(const struct weft__scope *scope, size_t *ret_live, size_t *ret_held)
+{
+    const struct weft__group *group = (const struct weft__group *)(const void *)scope;
+    *ret_live = group->live;
+    *ret_held = group->live - group->running;
 }
 
 void
@@ -278,6 +295,7 @@ weft_group_wait(weft_group *public)
     int rc = weft__wait_begin();
     if (rc < 0 || group->live == 0)
         return rc;
+    weft__waits_for("children of group", group);
     group->closer = weft__park_arm();
     group->has_closer = true;
     rc = weft__park(true);
@@ -319,6 +337,7 @@ weft_group_close(weft_group *public)
     assert_opener(group);
     weft__wait_uncancellable(); /* children are told, and waited for all the same */
     while (group->live > 0) {
+        weft__waits_for("children of group", group);
         group->closer = weft__park_arm();
         group->has_closer = true;
         int woken = weft__park(false);

@@ -43,6 +43,7 @@ weft_semaphore_acquire(weft_semaphore *public)
         weft__unlock(&semaphore->lock);
         return 0;
     }
+    weft__waits_for("semaphore", public);
     return weft__waitq_park(&semaphore->line, &semaphore->lock); /* unlocks once in line */
 }
 

@@ -188,6 +188,8 @@ weft__fd_wait(struct weft__fd *fd, unsigned what)
     int rc = weft__fd_wait_begin(fd, what, &wait);
     if (rc < 0)
         return rc;
+    weft__waits_for(what == WEFT__READABLE ? weft__what_readable : weft__what_writable,
+                    (const void *)(intptr_t)fd->raw);
     wait.ticket = weft__park_arm(); /* nobody looks before we suspend: it is all one thread */
     rc = weft__park(true);
     int ended = weft__fd_wait_end(fd, what, &wait);

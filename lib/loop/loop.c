@@ -96,7 +96,7 @@ int
 weft__watch_begin(struct weft_loop *loop, struct weft__watch *watch, int fd, unsigned what)
 {
     if (loop->poll != NULL)
-        return watch->added ? 0 : weft__watch_add(loop->poll, watch, fd);
+        return watch->poll != NULL ? 0 : weft__watch_add(loop->poll, watch, fd);
     loop->lone_watch = watch;
     loop->lone_fd = fd;
     loop->lone_events = (short)(what == WEFT__READABLE ? POLLIN | POLLRDHUP : POLLOUT);

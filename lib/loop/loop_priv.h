@@ -39,7 +39,7 @@ struct weft__poll; /* one event_base; opened on first need */
 struct weft__watch {
     uint64_t event[20]; /* struct event; size asserted by poll.c */
     void (*ready)(struct weft__watch *watch, unsigned what);
-    bool added;
+    struct weft__poll *poll; /* where it is added; NULL: nowhere */
 };
 #define WEFT__READABLE 1u
 #define WEFT__WRITABLE 2u
@@ -162,6 +162,8 @@ void weft__poll_close(struct weft__poll *poll);
 void weft__poll_run(struct weft__poll *poll, int64_t timeout_ns);
 /* Whether anything but the bell is registered. */
 bool weft__poll_busy(const struct weft__poll *poll);
+/* Whether somebody else's events wait in the base: neither ours nor those of watches. */
+bool weft__poll_foreign(const struct weft__poll *poll);
 struct event_base *weft__poll_base(struct weft__poll *poll);
 int weft__watch_add(struct weft__poll *poll, struct weft__watch *watch, int fd);
 void weft__watch_remove(struct weft__watch *watch);

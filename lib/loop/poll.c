@@ -23,6 +23,7 @@ struct weft__poll {
     struct event ring;
     struct event alarm;
     int64_t armed; /* when the alarm goes off; INT64_MAX when it is not set */
+    int n_watches;
     bool own_base;
 };
 
@@ -129,6 +130,13 @@ weft__poll_busy(const struct weft__poll *poll)
     return events > 1 + (poll->armed != INT64_MAX);
 }
 
+bool
+weft__poll_foreign(const struct weft__poll *poll)
+{
+    int events = event_base_get_num_events(poll->base, EVENT_BASE_COUNT_ADDED);
+    return events > 1 + (poll->armed != INT64_MAX) + poll->n_watches;
+}
+
 /* The alarm is left alone when it goes off early enough: a wake-up too many is cheaper than
  * moving it at each turn. */
 static void
@@ -186,15 +194,17 @@ weft__watch_add(struct weft__poll *poll, struct weft__watch *watch, int fd)
     errno = 0;
     if (event_add(event, NULL) < 0)
         return errno != 0 ? -errno : -ENOMEM;
-    watch->added = true;
+    watch->poll = poll;
+    poll->n_watches++;
     return 0;
 }
 
 void
 weft__watch_remove(struct weft__watch *watch)
 {
-    if (!watch->added)
+    if (watch->poll == NULL)
         return;
     event_del((struct event *)(void *)watch->event);
-    watch->added = false;
+    watch->poll->n_watches--;
+    watch->poll = NULL;
 }

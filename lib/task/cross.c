@@ -44,6 +44,7 @@ int
 weft__await_far(struct weft_task *task, int *ret_result)
 {
     struct far_joiner far = {.task = task, .add = {.fn = far_add}, .remove = {.fn = far_remove}};
+    weft__waits_for(weft__what_task, task);
     far.joiner.ticket = weft__park_arm();
     struct weft_loop *home = weft__load(&task->waiter.loop);
     struct weft__runtime *runtime = weft__floating_in(home);
@@ -139,6 +140,7 @@ weft_loop_call(weft_loop *loop, weft_task_fn *fn, void *arg)
     struct far_call call = {
         .fn = fn, .arg = arg, .start = {.fn = call_start}, .stop = {.fn = call_stop}};
     call.locals = weft__locals_current();
+    weft__waits_for("call on another loop", NULL);
     call.joiner.ticket = weft__park_arm();
     if (loop == weft__loop_self) {
         call_start(&call.start);

@@ -37,6 +37,12 @@ weft__wait_uncancellable(void)
     torture(weft__task_self());
 }
 
+const char weft__what_sleep[] = "sleep";
+const char weft__what_task[] = "task";
+const char weft__what_readable[] = "readable";
+const char weft__what_writable[] = "writable";
+const char weft__what_executor[] = "call on an executor";
+
 /* To the loop, and through whatever it has to do; a new stretch begins. */
 static __attribute__((noinline)) void
 let_others(struct weft__sched *sched, struct weft_task *task)
@@ -91,6 +97,12 @@ park_thread(void)
     return thread->waiter.result;
 }
 
+static __attribute__((noinline)) void
+note_since(struct weft__sched *sched, struct weft_task *task)
+{
+    task->parked_ms = weft__debug_ms(sched);
+}
+
 int
 weft__park(bool cancellable)
 {
@@ -104,8 +116,11 @@ weft__park(bool cancellable)
     /* A call that waits a second time may have been cancelled between its waits. */
     if (__builtin_expect(task->pending != 0 && cancellable, 0))
         weft__scope_recompute(task);
+    if (__builtin_expect(sched->debug, 0))
+        note_since(sched, task);
     weft__switch_away(sched, task);
     task->cancellable = false;
+    task->what = NULL;
     return task->waiter.result;
 }
 
@@ -125,6 +140,8 @@ weft__sleep_until(int64_t when)
 {
     struct weft_task *task = weft__task_self();
     struct weft_loop *loop = task->waiter.loop;
+    task->what = weft__what_sleep;
+    task->object = NULL;
     task->sleep.fire = sleep_over;
     weft__park_arm();
     if (when != WEFT_FOREVER)

@@ -94,6 +94,9 @@ close_on_loop(struct weft__message *message)
 {
     struct weft__sched *sched = weft__container(message, struct weft__sched, close_message);
     sched->closing = true;
+    if (sched->debug)
+        weft__debug_log_alive(sched, WEFT_LOG_WARN,
+                              "is still alive at the end of the main task and is cancelled");
     weft__list_foreach(link, &sched->tasks)
         weft__task_end_root(weft__container(link, struct weft_task, link), -ECANCELED);
     sched->ack_message.fn = ack_on_first;
@@ -105,20 +108,14 @@ static void
 abandon_on_loop(struct weft__message *message)
 {
     struct weft__sched *sched = weft__container(message, struct weft__sched, abandon_message);
-    weft__list_foreach(link, &sched->tasks)
-    {
-        struct weft_task *task = weft__container(link, struct weft_task, link);
-        weft__log(WEFT_LOG_ERROR, "task \"%s\" outlived the grace period and is abandoned",
-                  task->name);
-        weft__fetch_add(&sched->runtime->abandoned, 1);
-    }
+    weft__debug_log_alive(sched, WEFT_LOG_ERROR, "outlived the grace period and is abandoned");
+    weft__fetch_add(&sched->runtime->abandoned, sched->live);
     sched->loop.stop = true;
 }
 
-static void
-grace_over(struct weft__timer *timer)
+void
+weft__runtime_abandon(struct weft__runtime *runtime)
 {
-    struct weft__runtime *runtime = weft__container(timer, struct weft__runtime, grace);
     weft__fetch_add(&runtime->abandoned, 1); /* at least one: nobody stops in the ordinary way */
     for (unsigned i = 0; i < runtime->n_loops; i++) {
         struct weft__sched *sched = runtime->loops[i];
@@ -126,6 +123,12 @@ grace_over(struct weft__timer *timer)
         message->fn = abandon_on_loop;
         weft__inbox_post(&sched->loop, message);
     }
+}
+
+static void
+grace_over(struct weft__timer *timer)
+{
+    weft__runtime_abandon(weft__container(timer, struct weft__runtime, grace));
 }
 
 void
@@ -170,6 +173,10 @@ check_options(weft_options *options)
                                 (long long)options->grace);
     if (options->base != NULL && options->clock == WEFT_CLOCK_VIRTUAL)
         return weft__error_note(-EINVAL, "base: an event_base of yours has no virtual clock");
+    if (options->slow < 0)
+        return weft__error_note(-EINVAL, "slow must not be negative, got %lld ns",
+                                (long long)options->slow);
+    options->debug = weft__debug_asked(options);
     if (options->loops == 0)
         options->loops = options->clock == WEFT_CLOCK_VIRTUAL ? 1 : weft_usable_cpus();
     if (options->loops > LOOPS_MAX)
@@ -220,6 +227,7 @@ weft__runtime_open(struct weft__runtime *runtime, const weft_options *given)
             uint64_t state = options->seed + i;
             sched->loop.random = state == 0 ? 1 : state;
         }
+        sched->debug = options->debug;
         sched->loop.spin_allowed = options->loops > 1 && options->loops <= weft_usable_cpus();
         if (runtime->clock.is_virtual)
             continue;
@@ -283,8 +291,12 @@ run_loop(struct weft__sched *sched)
     weft__loop_self = &sched->loop;
     weft__ctx_adopt(&sched->native);
     int alternate = weft__overflow_thread_enter();
+    if (runtime->debug != NULL)
+        weft__debug_hooks->thread_enter(runtime, sched->loop.index);
     weft__loop_run(&sched->loop);
     drain_last(sched);
+    if (runtime->debug != NULL)
+        weft__debug_hooks->thread_leave(runtime, sched->loop.index);
     if (alternate == 0)
         weft__overflow_thread_leave();
     weft__ctx_unadopt(&sched->native);
@@ -353,19 +365,33 @@ start_main(struct weft__runtime *runtime, weft_task_fn *fn, void *arg)
     return rc;
 }
 
+static void
+debug_start(struct weft__runtime *runtime)
+{
+    weft__log_show_warnings();
+    if (weft__debug_hooks != NULL)
+        weft__debug_hooks->start(runtime);
+    else
+        weft__log(WEFT_LOG_WARN,
+                  "debug mode is not all linked in: include <weft/debug.h> somewhere");
+}
+
 static int
 run(struct weft__runtime *runtime, weft_task_fn *fn, void *arg)
 {
     int rc = weft__overflow_install();
     if (rc < 0)
         return rc;
+    if (runtime->options.debug)
+        debug_start(runtime);
     rc = weft__signals_install(runtime);
     if (rc < 0)
-        goto out_overflow;
+        goto out_debug;
     rc = start_main(runtime, fn, arg);
     if (rc < 0)
         goto out_signals;
     if (runtime->clock.is_virtual) {
+        weft__runtimes_add(runtime);
         weft__sim_run(runtime);
     } else {
         rc = start_threads(runtime);
@@ -377,6 +403,7 @@ run(struct weft__runtime *runtime, weft_task_fn *fn, void *arg)
             weft__loop_self = NULL;
             goto out_signals;
         }
+        weft__runtimes_add(runtime);
         run_loop(runtime->loops[0]);
         for (unsigned i = 1; i < runtime->n_loops; i++)
             pthread_join(runtime->threads[i], NULL);
@@ -387,10 +414,19 @@ run(struct weft__runtime *runtime, weft_task_fn *fn, void *arg)
     weft__free(runtime->main_error);
     if (runtime->abandoned > 0 && rc >= 0)
         rc = weft__error_note(-ETIMEDOUT, "tasks outlived the grace period; the log names them");
+    if (runtime->deadlocks > 0)
+        rc = weft__error_note(-EDEADLK, "all tasks waited for each other and nothing was pending; "
+                                        "the log says who for what");
+    if (runtime->options.debug)
+        weft__debug_log_handles(runtime);
+
+    weft__runtimes_remove(runtime);
 
 out_signals:
     weft__signals_uninstall(runtime);
-out_overflow:
+out_debug:
+    if (runtime->debug != NULL)
+        weft__debug_hooks->stop(runtime);
     weft__overflow_uninstall();
     return rc;
 }

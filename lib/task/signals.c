@@ -1,9 +1,12 @@
 /*
- * signals.c - SIGINT and SIGTERM cancel the main task; a second one kills.
+ * signals.c - SIGINT and SIGTERM cancel the main task; a second one kills. SIGUSR1 has tasks named.
  *
  * The handler posts one message, which is a push and perhaps a write(2), to the first loop of each
  * runtime that asked for it. Dispositions are restored when the last such runtime ends. A signal
  * that was ignored before stays ignored.
+ *
+ * SIGUSR1 is taken only for runtimes in debug mode, and where nobody else has a handler for it: the
+ * handler wakes the thread that watches, which dumps all tasks.
  */
 #include <errno.h>
 #include <sched.h>
@@ -22,6 +25,7 @@ static unsigned n_runtimes;
 static struct sigaction before[N_NUMBERS];
 static uint32_t handling; /* atomic: handlers in progress; the last runtime waits for none */
 static uint32_t received; /* atomic: signals since the handler was installed */
+static unsigned n_debug;  /* of the runtimes, those whose tasks can be dumped */
 
 static void
 on_signal(int number)
@@ -40,6 +44,45 @@ on_signal(int number)
     }
     weft__fetch_sub(&handling, 1);
     errno = saved;
+}
+
+static void
+on_dump(int number)
+{
+    int saved = errno;
+    (void)number;
+    weft__fetch_add(&handling, 1);
+    for (unsigned i = 0; i < RUNTIMES_MAX; i++) {
+        struct weft__runtime *runtime = weft__load(&runtimes[i]);
+        if (runtime == NULL || runtime->debug == NULL)
+            continue;
+        weft__store(&runtime->dump_wanted, 1); /* pairs with the exchange of who watches */
+        weft__fetch_add(&runtime->debug_wake, 1);
+        weft__sys_futex_wake(&runtime->debug_wake, 1);
+        break; /* it dumps the tasks of all runtimes */
+    }
+    weft__fetch_sub(&handling, 1);
+    errno = saved;
+}
+
+/* With the lock held. */
+static void
+dump_install(void)
+{
+    struct sigaction action = {.sa_handler = on_dump, .sa_flags = SA_ONSTACK | SA_RESTART};
+    struct sigaction present;
+    sigemptyset(&action.sa_mask);
+    if (sigaction(SIGUSR1, NULL, &present) == 0 && !(present.sa_flags & SA_SIGINFO) &&
+        present.sa_handler == SIG_DFL)
+        sigaction(SIGUSR1, &action, NULL);
+}
+
+static void
+dump_uninstall(void)
+{
+    struct sigaction present;
+    if (sigaction(SIGUSR1, NULL, &present) == 0 && present.sa_handler == on_dump)
+        signal(SIGUSR1, SIG_DFL);
 }
 
 static void
@@ -79,6 +122,8 @@ weft__signals_install(struct weft__runtime *runtime)
             break;
         }
     }
+    if (runtime->debug != NULL && n_debug++ == 0)
+        dump_install();
     pthread_mutex_unlock(&lock);
     return 0;
 }
@@ -93,6 +138,8 @@ weft__signals_uninstall(struct weft__runtime *runtime)
         if (runtimes[i] == runtime)
             weft__store(&runtimes[i], NULL);
     }
+    if (runtime->debug != NULL && --n_debug == 0)
+        dump_uninstall();
     if (--n_runtimes == 0) {
         for (unsigned i = 0; i < N_NUMBERS; i++) {
             struct sigaction now;

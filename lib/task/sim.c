@@ -11,11 +11,13 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/random.h"
 #include "task/task_priv.h"
 
 #define ACTOR_STACK ((size_t)256 << 10)
+#define LOOK_AGAIN_NS WEFT_SEC(1)
 
 static void
 to_driver(struct weft__sched *sched, struct weft__ctx *from)
@@ -191,6 +193,47 @@ stopped(struct weft__runtime *runtime)
     return true;
 }
 
+static bool
+inboxes_filled(struct weft__runtime *runtime)
+{
+    for (unsigned i = 0; i < runtime->n_loops; i++) {
+        if (!weft__mpsc_empty(&runtime->loops[i]->loop.inbox))
+            return true;
+    }
+    return false;
+}
+
+/* The main task sleeps until a signal cancels it. */
+static bool
+waits_for_signal(const struct weft__runtime *runtime)
+{
+    return runtime->options.signals == WEFT_SIGNALS_CANCEL && !runtime->main_done &&
+           runtime->main->state == WEFT_TASK_WAITING && runtime->main->what == weft__what_sleep;
+}
+
+/* All tasks wait for each other. The main task is cancelled, so that what was begun is cleaned up;
+ * should it not end, the runtime closes without it, and its grace period is what can pass next. */
+static void
+deadlock(struct weft__runtime *runtime)
+{
+    weft__log(WEFT_LOG_ERROR, "deadlock: every task waits for another, and nothing is pending");
+    for (unsigned i = 0; i < runtime->n_loops; i++)
+        weft__debug_log_alive(runtime->loops[i], WEFT_LOG_ERROR, "cannot go on");
+    /* We are on the driver's stack, from which no point may switch away. */
+    bool simulating = runtime->simulating;
+    runtime->simulating = false;
+    weft__loop_self = &runtime->loops[0]->loop;
+    if (runtime->main_done)
+        weft__runtime_abandon(runtime); /* its grace is without end */
+    else if (runtime->deadlocks == 0)
+        weft__task_end_root(runtime->main, -ECANCELED);
+    else
+        weft__runtime_begin_close(runtime);
+    runtime->deadlocks++;
+    weft__loop_self = NULL;
+    runtime->simulating = simulating;
+}
+
 /* Nothing can run: let time pass, virtual or real. */
 static void
 pass_time(struct weft__runtime *runtime)
@@ -209,16 +252,26 @@ pass_time(struct weft__runtime *runtime)
         runtime->clock.now = next;
         return;
     }
-    /* Wait in earnest. The same protocol as weft__loop_sleep, for all inboxes at once. */
-    weft__store(&runtime->bell.sleeping, 1);
-    for (unsigned i = 0; i < runtime->n_loops; i++) {
-        if (!weft__mpsc_empty(&runtime->loops[i]->loop.inbox)) {
-            weft__store_relaxed(&runtime->bell.sleeping, 0);
+    int64_t timeout = -1;
+    if (!held && runtime->io_waits == 0 && !weft__poll_foreign(runtime->poll) &&
+        !waits_for_signal(runtime)) {
+        /* Only another thread could still wake somebody. Where there is none, nothing can; else we
+         * look again in a while, for it may end. */
+        unsigned own = 1 + (runtime->debug != NULL);
+        if (weft__debug_threads() == own && !inboxes_filled(runtime)) {
+            deadlock(runtime);
             return;
         }
+        timeout = LOOK_AGAIN_NS;
+    }
+    /* Wait in earnest. The same protocol as weft__loop_sleep, for all inboxes at once. */
+    weft__store(&runtime->bell.sleeping, 1);
+    if (inboxes_filled(runtime)) {
+        weft__store_relaxed(&runtime->bell.sleeping, 0);
+        return;
     }
     weft__loop_self = &runtime->loops[0]->loop;
-    weft__poll_run(runtime->poll, -1);
+    weft__poll_run(runtime->poll, timeout);
     weft__loop_self = NULL;
     weft__store_relaxed(&runtime->bell.sleeping, 0);
 }
@@ -228,6 +281,8 @@ weft__sim_run(struct weft__runtime *runtime)
 {
     weft__ctx_adopt(&runtime->driver);
     int alternate = weft__overflow_thread_enter();
+    if (runtime->debug != NULL)
+        weft__debug_hooks->thread_enter(runtime, 0);
 #ifdef WEFT_TEST
     simulation = runtime;
     runtime->simulating = runtime->options.seed != 0 && runtime->n_loops > 1;
@@ -257,6 +312,8 @@ weft__sim_run(struct weft__runtime *runtime)
             continue;
         weft__loop_self = NULL;
     }
+    if (runtime->debug != NULL)
+        weft__debug_hooks->thread_leave(runtime, 0);
     if (alternate == 0)
         weft__overflow_thread_leave();
     weft__ctx_unadopt(&runtime->driver);

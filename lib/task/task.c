@@ -14,6 +14,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/symbol.h"
 #include "task/task_priv.h"
 
 void (*weft__group_child_finished)(struct weft_task *child);
@@ -24,6 +25,7 @@ void (*weft__group_child_finished)(struct weft_task *child);
  * late still finds a task there, with another id. */
 
 #define CHUNK_TASKS 64
+#define HANDLES_NAMED 20
 #define FREE_TASKS_MAX 16384 /* kept by a loop; beyond it a chunk's worth goes to the runtime */
 
 struct weft__task_chunk {
@@ -118,6 +120,32 @@ weft__task_chunks_free(struct weft__runtime *runtime)
     }
 }
 
+void
+weft__debug_log_handles(struct weft__runtime *runtime)
+{
+    size_t n = 0;
+    for (struct weft__task_chunk *chunk = runtime->chunks; chunk != NULL; chunk = chunk->next) {
+        for (unsigned i = 0; i < CHUNK_TASKS; i++) {
+            /* Those that were never used are zero, those that were released have none. */
+            const struct weft_task *task = &chunk->tasks[i];
+            if (!task->has_handle || !weft__task_ended(task))
+                continue;
+            if (n++ >= HANDLES_NAMED)
+                continue;
+            char place[WEFT__SYMBOL_BYTES];
+            weft__symbol_text(task->site, place);
+            weft__log(
+                WEFT_LOG_WARN,
+                "task \"%s\" was neither joined nor closed, its handle is lost; spawned at %s",
+                task->name, place);
+            if (task->state == WEFT_TASK_FAILED && !task->observed)
+                weft__debug_log_failure(task);
+        }
+    }
+    if (n > HANDLES_NAMED)
+        weft__log(WEFT_LOG_WARN, "and %zu more", n - HANDLES_NAMED);
+}
+
 /* ---- Life ------------------------------------------------------------------------------------ */
 
 void
@@ -197,10 +225,7 @@ void
 weft__task_release(struct weft__sched *sched, struct weft_task *task)
 {
     if (task->result < 0 && !task->observed && task->state == WEFT_TASK_FAILED)
-        weft__log(WEFT_LOG_WARN, "task \"%s\" failed and nobody looked: %s (%s)%s%s", task->name,
-                  weft_strerror(task->result), weft_errname(task->result),
-                  task->error != NULL && task->error[0] != '\0' ? ": " : "",
-                  task->error != NULL ? task->error : "");
+        weft__debug_log_failure(task);
     if (__builtin_expect(task->error != NULL, 0)) {
         weft__free(task->error);
         task->error = NULL;
@@ -335,12 +360,13 @@ weft__task_new(struct weft_task **ret_task, weft_task_fn *fn, void *arg,
     task->body = run_task;
     task->fn = fn;
     task->arg = arg;
+    task->site = (const void *)(uintptr_t)fn; /* who spawns for a user knows better */
+    task->what = NULL;
     task->result = 0;
     task->ops = 0;
     task->cancel_cause = 0;
     task->stack_used = 0;
     task->group = NULL;
-    task->group_loop = NULL;
     task->error = NULL;
     task->remote.fn = weft__task_ops_message;
     weft__scope_init_root(task, deadline);
@@ -477,6 +503,7 @@ weft_task_spawn(weft_task **ret_task, weft_task_fn *fn, void *arg, const weft_ta
         task->has_handle = true;
         *ret_task = task;
     }
+    task->site = __builtin_return_address(0);
     weft__task_start(task, on);
     return 0;
 }
@@ -553,6 +580,8 @@ weft_task_await(weft_task *task, int *ret_result)
     } else if (!weft__task_ended(task)) {
         struct weft__joiner joiner;
         joiner.arrive = NULL;
+        self->what = weft__what_task;
+        self->object = task;
         joiner.ticket = weft__park_arm();
         weft__list_push_back(&task->joiners, &joiner.link);
         rc = weft__park(true);
@@ -611,5 +640,7 @@ weft_task_stack_used(const weft_task *task)
         task = weft__task_self();
     if (task == NULL)
         return 0;
-    return task->stack != NULL ? weft__stack_used(task->stack) : task->stack_used;
+    if (task->stack != NULL)
+        return weft__stack_used(task->stack);
+    return task->state == WEFT_TASK_NEW ? 0 : task->stack_used;
 }

@@ -52,37 +52,46 @@ struct weft_task {
     struct weft__stack *stack; /* NULL until it starts, and after it has ended */
     /* The first line has what a switch needs. */
     struct weft_task *ready_next;
-    int32_t pending;  /* what the next wait returns at once; 0: nothing */
-    uint8_t state;    /* weft_task_state; atomic for others to read */
-    bool native;      /* runs on the loop's own stack (weft_run_here) */
-    bool cancellable; /* the present wait may be ended by pending */
-    bool observed;    /* somebody has seen the result */
-    bool has_handle;
+    int32_t pending;   /* what the next wait returns at once; 0: nothing */
+    uint8_t state;     /* weft_task_state; atomic for others to read */
+    bool native;       /* runs on the loop's own stack (weft_run_here) */
+    bool cancellable;  /* the present wait may be ended by pending */
+    bool observed : 1; /* somebody has seen the result */
+    bool has_handle : 1;
     struct weft__holdings holdings; /* locks it has to give back */
+    /* For those who look from outside; the line is at hand when a task parks. */
+    const char *what; /* it waits for; NULL: nothing was said */
+    const void *object;
     struct weft__waiter waiter;
     weft_task_fn *fn;
     void *arg;
+    const void *site;   /* where it was spawned: a return address, or its function */
+    uint32_t parked_ms; /* on the loop's clock, in debug mode: since when it waits */
     int32_t result;
-    int32_t cancel_cause;                 /* with WEFT__OP_CANCEL; atomic */
-    uint32_t ops;                         /* atomic */
-    uint32_t child;                       /* number within its group */
-    int32_t child_on;                     /* where the group shall start it */
-    uint32_t stack_used;                  /* measured at the end, where asked for */
+    int32_t cancel_cause; /* with WEFT__OP_CANCEL; atomic */
+    uint32_t ops;         /* atomic */
+    uint32_t child;       /* number within its group */
+    union {
+        int32_t child_on;    /* where the group shall start it */
+        uint32_t stack_used; /* once started: measured at the end, where asked for */
+    };
     void (*body)(struct weft_task *task); /* what the stack's owner runs: a task, or a loop */
 
     struct weft__timer sleep;  /* while it sleeps */
     struct weft__scope *scope; /* innermost */
     struct weft__scope root;
     struct weft__group *group;
-    struct weft_loop *group_loop; /* where its group lives */
-    struct weft__link sibling;    /* in its group */
-    struct weft__link link;       /* among the tasks of its loop, or the tasks any loop may take */
+    struct weft__link sibling; /* in its group */
+    struct weft__link link;    /* among the tasks of its loop, or the tasks any loop may take */
     struct weft__list joiners;
     struct weft__message remote;
     char *error; /* detail of the last failure, made on demand */
     struct weft__locals *locals;
     char name[32];
 } __attribute__((aligned(64))); /* neighbours may live on other loops: no line is shared */
+#if !defined(WEFT_TEST) && !defined(WEFT__SAN_ADDRESS) && !defined(WEFT__SAN_THREAD)
+_Static_assert(sizeof(struct weft_task) <= 384, "a million tasks are to fit into memory");
+#endif
 
 /* One who waits for a task's end; on the task's list, which belongs to its loop. */
 struct weft__joiner {
@@ -103,6 +112,7 @@ struct weft__sched {
     size_t n_ready;
     unsigned budget;
     unsigned calls_left; /* calls that may wait, until the next one lets others run */
+    bool debug;
     struct weft__stack_cache stacks;
     struct weft__timer trim; /* gives back what a spike left in the cache */
     struct weft__ctx native;
@@ -152,6 +162,13 @@ struct weft__runtime {
     struct weft__message signal_message;
     uint32_t signalled; /* atomic: the message is on its way */
 
+    /* Debug mode; see debug.c. */
+    struct weft__link all; /* among all runtimes */
+    void *debug;           /* of the layer that watches; NULL: nobody does */
+    uint32_t debug_wake;   /* atomic: futex its thread sleeps on */
+    uint32_t dump_wanted;  /* atomic: by a signal */
+    unsigned deadlocks;    /* virtual clock: how often nothing could go on */
+
     /* The executor behind weft_blocking, made on first use by the layer that has it. */
     struct weft__lock extension_lock;
     void *extension;
@@ -196,6 +213,24 @@ void weft__switch_back_later(struct weft__sched *sched, struct weft_task *self);
 void weft__task_entry(void *stack);
 
 /* park.c */
+
+/* Says what the caller is about to wait for, in a word or two of constant text, and on which
+ * object: for dumps and for debug mode. Between weft__wait_begin and the next park, which forgets
+ * it again. Nothing on a plain thread. */
+static inline void
+weft__waits_for(const char *what, const void *object)
+{
+    struct weft_task *task = weft__task_self();
+    if (task != NULL) {
+        task->what = what;
+        task->object = object;
+    }
+}
+
+/* These mean something to those who look: `object` is a task or a descriptor's number, or somebody
+ * outside the runtime is waited for. */
+extern const char weft__what_sleep[], weft__what_task[], weft__what_readable[],
+    weft__what_writable[], weft__what_executor[];
 
 /* Looks for cancellation: 0, or the cause, noted as seen. First thing in every call that waits. */
 int weft__wait_begin(void);
@@ -289,6 +324,8 @@ int weft__runtime_open(struct weft__runtime *runtime, const weft_options *option
 void weft__runtime_close(struct weft__runtime *runtime);
 void weft__runtime_begin_close(struct weft__runtime *runtime);
 void weft__close_check(struct weft__sched *sched);
+/* Names the tasks that are left, and stops all loops. On the first one, while it closes. */
+void weft__runtime_abandon(struct weft__runtime *runtime);
 /* Set by the process pool: before any thread, and at the end. */
 extern int (*weft__zygote_start_hook)(void);
 extern void (*weft__zygote_stop_hook)(void);
@@ -299,6 +336,73 @@ int weft__here_grow(struct weft__sched *sched);
 /* signals.c */
 int weft__signals_install(struct weft__runtime *runtime);
 void weft__signals_uninstall(struct weft__runtime *runtime);
+
+/* Now, as tasks note it when they park: half of the range of a difference is 24 days. */
+static inline uint32_t
+weft__debug_ms(const struct weft__sched *sched)
+{
+    return (uint32_t)(weft__clock_now(sched->loop.clock) / 1000000);
+}
+
+/* debug.c */
+
+#define WEFT__WAIT_BYTES 128
+
+/* What a waiting task does: "sleeps", "waits for semaphore 0x…", "waits for task \"x\"", "waits for
+ * descriptor 7 (readable)". `name` is that of the task waited for, if it is one. */
+void weft__debug_wait_text(const char *what, const void *object, const char *name,
+                           char text[WEFT__WAIT_BYTES]);
+/* The same of a task, on its loop; other states too. */
+void weft__debug_task_waits(const struct weft_task *task, char text[WEFT__WAIT_BYTES]);
+/* Whether a task that waits for this can be woken by what is no task: time, the kernel, a call in
+ * progress on another thread. */
+bool weft__debug_outside(const char *what);
+bool weft__debug_asked(const weft_options *options);
+/* Threads of this process, 0 when it cannot be told. */
+unsigned weft__debug_threads(void);
+/* A task that failed, and nobody looked. */
+void weft__debug_log_failure(const struct weft_task *task) __attribute__((cold));
+/* Names the tasks of a loop that are alive in the log, the first 20 of them. On the loop. */
+void weft__debug_log_alive(struct weft__sched *sched, weft_log_level level, const char *how);
+/* After the last task: handles that nobody ended. */
+void weft__debug_log_handles(struct weft__runtime *runtime);
+/* All runtimes of weft_run there are. The lock is short, but is held while messages are posted. */
+extern struct weft__lock weft__runtimes_lock;
+extern struct weft__list weft__runtimes;
+void weft__runtimes_add(struct weft__runtime *runtime);
+void weft__runtimes_remove(struct weft__runtime *runtime);
+
+/* Set by the layer that watches. */
+struct weft__debug_hooks {
+    void (*start)(struct weft__runtime *runtime); /* before its loops run; may do without */
+    void (*stop)(struct weft__runtime *runtime);
+    /* On a thread that runs loops, before its first turn and after its last. */
+    void (*thread_enter)(struct weft__runtime *runtime, unsigned index);
+    void (*thread_leave)(struct weft__runtime *runtime, unsigned index);
+    /* Of locks that tasks hold while they wait. */
+    void (*lock_taken)(struct weft__runtime *runtime, const void *lock, const char *what);
+    void (*lock_released)(struct weft__runtime *runtime, const void *lock);
+};
+extern const struct weft__debug_hooks *weft__debug_hooks; /* NULL: not linked in */
+
+/* For locks that may be held across a wait: after one was taken by the calling task, and before it
+ * is given back, by whatever task or thread. In debug mode a lock held for too long is reported
+ * with its holder. Outside debug mode a load and a branch. */
+static inline void
+weft__debug_lock_taken(const void *lock, const char *what)
+{
+    struct weft__sched *sched = weft__sched_self();
+    if (__builtin_expect(sched != NULL && sched->debug, 0))
+        weft__debug_hooks->lock_taken(sched->runtime, lock, what);
+}
+
+static inline void
+weft__debug_lock_released(const void *lock)
+{
+    struct weft__sched *sched = weft__sched_self();
+    if (__builtin_expect(sched != NULL && sched->debug, 0))
+        weft__debug_hooks->lock_released(sched->runtime, lock);
+}
 
 /* sim.c: virtual clock. */
 int weft__sim_open(struct weft__runtime *runtime);

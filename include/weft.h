@@ -28,6 +28,7 @@
 #include <weft/select.h>
 #include <weft/queue.h>
 #include <weft/executor.h>
+#include <weft/debug.h>
 #include <weft/fd.h>
 #include <weft/net.h>
 #include <weft/procpool.h>

@@ -116,6 +116,7 @@ weft__arrivals_wait(struct weft__arrivals *arrivals, size_t n, bool or_failure)
     }
     arrivals->wake_at = n;
     arrivals->wake_on_failure = or_failure;
+    weft__waits_for("tasks", NULL);
     return weft__waitq_park(&arrivals->line, &arrivals->lock); /* unlocks once in line */
 }
 

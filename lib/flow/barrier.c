@@ -108,6 +108,7 @@ weft_barrier_wait(weft_barrier *public)
         struct weft__link *link = &weft__park_arm().waiter->link;
         weft__list_push_back(&barrier->line, link);
         weft__unlock(&barrier->lock);
+        weft__waits_for("barrier", public);
         rc = weft__park(true);
         if (rc < 0) {
             give_up(barrier, link);

@@ -152,6 +152,7 @@ stand_in(struct weft_broadcast *broadcast, struct weft__list *line, void *item)
     struct weft__stand stand = {.waiter = weft__park_arm().waiter, .item = item};
     weft__stand_enter(&stand, line);
     weft__unlock(&broadcast->lock);
+    weft__waits_for("broadcast", broadcast);
     int rc = weft__park(true);
     if (rc < 0) {
         weft__stand_leave(&stand, &broadcast->lock);

@@ -247,6 +247,7 @@ stand_in(struct weft_chan *chan, struct weft__list *line, struct weft__lock *loc
     struct weft__stand stand = {.waiter = weft__park_arm().waiter, .item = item};
     weft__stand_enter(&stand, line);
     unlock_both(chan);
+    weft__waits_for("channel", chan);
     int rc = weft__park(true);
     if (rc < 0) {
         weft__stand_leave(&stand, lock);

@@ -51,6 +51,7 @@ weft_cond_wait(weft_cond *public, weft_mutex *mutex)
     weft__list_push_back(&cond->line, link);
     weft__unlock(&cond->lock);
     weft_mutex_unlock(mutex);
+    weft__waits_for("condition", public);
     rc = weft__park(true);
     if (rc < 0) {
         weft__lock(&cond->lock);

@@ -72,6 +72,7 @@ wait_until_quiet(struct debounce *debounce)
     for (;;) {
         weft__lock(&debounce->lock);
         if (debounce->events == 0) {
+            weft__waits_for("debouncer", debounce);
             int rc = weft__waitq_park(&debounce->line, &debounce->lock); /* unlocks */
             if (rc < 0)
                 return rc;

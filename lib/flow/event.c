@@ -74,6 +74,7 @@ weft_event_wait(weft_event *public)
         weft__unlock(&event->lock);
         return 0;
     }
+    weft__waits_for("event", public);
     return weft__waitq_park(&event->line, &event->lock); /* unlocks once in line */
 }
 

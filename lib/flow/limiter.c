@@ -135,6 +135,7 @@ wait_for_token(struct limiter *limiter, struct token *token)
     weft__list_push_back(&limiter->line, &place.link);
     limiter->waiting++;
     weft__unlock(&limiter->lock);
+    weft__waits_for("limiter", limiter);
     int rc = weft__park(true);
     if (rc < 0) {
         /* The next in line waits for a token as before: this one had none to pass on. */

@@ -127,6 +127,7 @@ static int
 wait_for_turn(struct mutex *mutex, struct weft__holder self, bool cancellable)
 {
     int rc = 0;
+    weft__waits_for("mutex", mutex);
     weft__lock(&mutex->lock);
     if (take_or_mark(mutex, self))
         weft__unlock(&mutex->lock);

@@ -41,6 +41,7 @@ become_runner(struct once *once, const struct weft__waiter *self)
         weft__unlock(&once->lock);
         return YOUR_TURN;
     }
+    weft__waits_for("once", once);
     return weft__waitq_park(&once->line, &once->lock); /* unlocks once in line */
 }
 

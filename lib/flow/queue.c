@@ -90,6 +90,7 @@ stand_in_line(struct weft_queue *queue, struct weft__line *line, void *items, si
     weft__list_push_back(&line->places, &place.link);
     line->n++;
     unlock_all(queue);
+    weft__waits_for("queue", queue);
     int rc = weft__park(true);
     if (rc == 0)
         return place.result; /* the queue may be gone */

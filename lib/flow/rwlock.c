@@ -76,6 +76,7 @@ wait_for_turn(struct rwlock *rwlock, bool writes)
     place.waiter = weft__park_arm().waiter;
     weft__list_push_back(&rwlock->line, &place.link);
     weft__unlock(&rwlock->lock);
+    weft__waits_for(writes ? "rwlock to write" : "rwlock to read", rwlock);
     int rc = weft__park(true);
     if (rc < 0) {
         struct weft__claimed claimed = {.first = NULL};

@@ -248,6 +248,7 @@ wait_for_one(struct weft__case *const *cases, size_t n, size_t first)
             cases[taken]->kind->after(cases[taken]);
         return taken;
     }
+    weft__waits_for("select", NULL);
     taken = ticket.waiter->loop != NULL ? weft__park(true) : park_thread(cases, n, ticket);
     end_own(cases, n);
     for (size_t i = 0; i < n; i++) {

@@ -91,6 +91,7 @@ weft_watch_wait(weft_watch *watch, uint64_t *version, void *ret_value)
         struct weft__stand stand = {.waiter = weft__park_arm().waiter};
         weft__stand_enter(&stand, &watch->line);
         weft__unlock(&watch->lock);
+        weft__waits_for("watch", watch);
         rc = weft__park(true);
         if (rc < 0) {
             weft__stand_leave(&stand, &watch->lock);

@@ -28,7 +28,7 @@
 
 #define SLOW_DEFAULT WEFT_MS(100)
 #define TICKS 4                 /* looks in the time that is too long */
-#define QUIET 10 /* times what is too long, all asleep: is anything still to come? */
+#define QUIET 10                /* times what is too long, all asleep: is anything still to come? */
 #define CAPTURE_NS WEFT_MS(200) /* how long a blocked thread may take to note where it is */
 #define FRAMES 32
 #define TASKS_NAMED 20

@@ -31,14 +31,21 @@ weft__holder_self(void)
     return (struct weft__holder){&thread->waiter, &thread->holdings};
 }
 
-/* Whether a task may begin a wait: weft__wait_begin where it has nothing to say, inline. */
+/* Whether a task may begin a wait: weft__wait_begin where it has nothing to say, inline. Nothing to
+ * say either when others are to run first, or in debug mode: then the slow way is taken. */
 static inline bool
 weft__nothing_pending(const struct weft_task *task)
 {
+    struct weft__sched *sched = weft__sched_self();
+    if (__builtin_expect(task->pending != 0 || sched->calls_left == 1 || sched->debug, 0))
+        return false;
 #ifdef WEFT_TEST
     weft__wait_uncancellable(); /* counts for the torture harness */
+    if (task->pending != 0)
+        return false;
 #endif
-    return __builtin_expect(task->pending == 0, 1);
+    sched->calls_left--;
+    return true;
 }
 
 /* `task "x"`, or what stands for a thread; in text, of WEFT__HELD_TEXT bytes. */

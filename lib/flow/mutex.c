@@ -99,7 +99,10 @@ take_here(struct mutex *mutex, struct weft__holder self)
         mutex->local = weft__loop_self;
     if (mutex->local != NULL && mutex->local != weft__loop_self)
         not_here(mutex, self);
-    return take(mutex, self);
+    if (!take(mutex, self))
+        return false;
+    weft__debug_lock_taken(mutex, "mutex");
+    return true;
 }
 
 /* With the lock held: whether the mutex was free after all and is the caller's now. Else it is
@@ -135,8 +138,10 @@ wait_for_turn(struct mutex *mutex, struct weft__holder self, bool cancellable)
         rc = weft__waitq_park(&mutex->line, &mutex->lock); /* unlocks once in line */
     else
         weft__waitq_park_through(&mutex->line, &mutex->lock);
-    if (rc == 0)
+    if (rc == 0) {
         weft__hold(self.holdings, &mutex->held);
+        weft__debug_lock_taken(mutex, "mutex");
+    }
     return rc;
 }
 
@@ -214,6 +219,7 @@ unlock(struct mutex *mutex, struct weft__holder self)
     if (__builtin_expect((word & ~WAITED) != mine, 0))
         not_the_holder(mutex, self);
     weft__let_go(self.holdings, &mutex->held);
+    weft__debug_lock_released(mutex);
     if (mutex->local != NULL && word == mine)
         weft__store_relaxed(&mutex->word, NOBODY);
     else if (mutex->local != NULL || WEFT_BUGGIFY(4) || !weft__cas(&mutex->word, mine, NOBODY))

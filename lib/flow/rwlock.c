@@ -184,6 +184,7 @@ weft_rwlock_write_lock(weft_rwlock *public)
             return rc;
     }
     weft__hold(self.holdings, &rwlock->held);
+    weft__debug_lock_taken(rwlock, "rwlock");
     return 0;
 }
 
@@ -200,6 +201,7 @@ weft_rwlock_try_write_lock(weft_rwlock *public)
     if (!entered)
         return -EAGAIN;
     weft__hold(self.holdings, &rwlock->held);
+    weft__debug_lock_taken(rwlock, "rwlock");
     return 0;
 }
 
@@ -213,6 +215,7 @@ weft_rwlock_write_unlock(weft_rwlock *public)
     if (rwlock->writer != self.waiter)
         broken(rwlock, self, "unlocks it for writing, and does not hold it");
     weft__let_go(self.holdings, &rwlock->held);
+    weft__debug_lock_released(rwlock);
     rwlock->writer = NULL;
     admit(rwlock, &claimed);
     weft__unlock(&rwlock->lock);

@@ -5,9 +5,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <weft/chan.h>
 #include <weft/fd.h>
 #include <weft/future.h>
 #include <weft/group.h>
+#include <weft/queue.h>
 #include <weft/sync.h>
 
 #include "task/t_core.h"
@@ -26,6 +28,10 @@ struct greedy {
     weft_task *ended;
     weft_group group;
     weft_fd fd, peer;
+    weft_mutex mutex;
+    weft_event event;
+    weft_queue *queue;
+    weft_chan *chan;
     weft_time until; /* real time: the calls may be many, and end then */
 };
 
@@ -58,6 +64,37 @@ take_and_give(struct greedy *greedy)
     if (rc == 0)
         weft_semaphore_release(&greedy->sem);
     return rc;
+}
+
+static int
+lock_and_unlock(struct greedy *greedy)
+{
+    int rc = weft_mutex_lock(&greedy->mutex);
+    if (rc == 0)
+        weft_mutex_unlock(&greedy->mutex);
+    return rc;
+}
+
+static int
+look_at_event(struct greedy *greedy)
+{
+    return weft_event_wait(&greedy->event);
+}
+
+static int
+put_and_get(struct greedy *greedy)
+{
+    int item = 1;
+    int rc = weft_queue_put(greedy->queue, &item);
+    return rc < 0 ? rc : weft_queue_get(greedy->queue, &item);
+}
+
+static int
+send_and_receive(struct greedy *greedy)
+{
+    int item = 1;
+    int rc = weft_chan_send(greedy->chan, &item);
+    return rc < 0 ? rc : weft_chan_recv(greedy->chan, &item);
 }
 
 static int
@@ -127,6 +164,45 @@ TASK_TEST(fair, permits_that_are_free)
     struct greedy greedy;
     greedy_open(&greedy, take_and_give);
     compete(&greedy);
+}
+
+TASK_TEST(fair, mutexes_that_are_free)
+{
+    struct greedy greedy;
+    for (unsigned local = 0; local < 2; local++) {
+        greedy_open(&greedy, lock_and_unlock);
+        weft_mutex_open(&greedy.mutex, &(weft_mutex_options){.local = local});
+        compete(&greedy);
+        weft_mutex_close(&greedy.mutex);
+    }
+}
+
+TASK_TEST(fair, events_that_are_set)
+{
+    struct greedy greedy;
+    greedy_open(&greedy, look_at_event);
+    weft_event_open(&greedy.event);
+    weft_event_set(&greedy.event);
+    compete(&greedy);
+    weft_event_close(&greedy.event);
+}
+
+TASK_TEST(fair, queues_with_room_and_items)
+{
+    struct greedy greedy;
+    greedy_open(&greedy, put_and_get);
+    T_OK(weft_queue_new(&greedy.queue, sizeof(int), NULL));
+    compete(&greedy);
+    weft_queue_free(greedy.queue);
+}
+
+TASK_TEST(fair, channels_with_room_and_items)
+{
+    struct greedy greedy;
+    greedy_open(&greedy, send_and_receive);
+    T_OK(weft_chan_new(&greedy.chan, sizeof(int), 4));
+    compete(&greedy);
+    weft_chan_free(greedy.chan);
 }
 
 TASK_TEST(fair, futures_that_are_done)

@@ -42,8 +42,8 @@ typedef struct weft_queue_options {
      * weft_queue_free. It must not wait. NULL: they are only counted. */
     void (*drop)(void *item, void *arg);
     void *drop_arg;
-    unsigned local; /* 1: for the tasks and callbacks of the loop that makes it alone; without
-                       locks, so about twice as fast. Use from elsewhere aborts */
+    unsigned local; /* 1: for the tasks and callbacks of the loop that makes it alone, and
+                       without locks. Use from elsewhere aborts */
 } weft_queue_options;
 
 typedef struct weft_queue_stats {

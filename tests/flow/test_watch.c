@@ -212,9 +212,16 @@ Test(watch, broken_promises_abort_with_a_sentence)
     char text[512];
     int status = t_child_run(free_too_early, text, sizeof text);
     cr_assert(WIFSIGNALED(status) && strstr(text, "while somebody waits") != NULL, "%s", text);
+}
+
+Test(watch, impossible_ones_are_refused)
+{
     weft_watch *watch = NULL;
     T_ERR(-ENOMEM, weft_watch_new(&watch, SIZE_MAX, NULL));
-    T_ERR(-ENOMEM, weft_watch_new(&watch, SIZE_MAX / 4, NULL));
+    weft__torture_arm(WEFT__TORTURE_ALLOC, 1, false, 0);
+    T_ERR(-ENOMEM, weft_watch_new(&watch, 8, NULL));
+    weft__torture_disarm(WEFT__TORTURE_ALLOC);
+    cr_assert(watch == NULL);
     weft_watch_free(NULL);
 }
 

@@ -1,5 +1,5 @@
 /*
- * channel.c - a producer, two workers and a collector, joined by channels; a select with a deadline.
+ * channel.c - a producer, two workers and a collector, joined by channels; a select.
  *
  * asyncio has queues for this, and a sentinel or task_done() to tell that nothing more comes. A
  * channel is closed instead: receivers take what it holds, and are told so after that.

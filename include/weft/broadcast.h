@@ -68,8 +68,8 @@ void weft_unsubscribe(weft_subscription *subscription);
 /*
  * weft_broadcast_send - give an item to all subscribers there are
  *
- * Returns  0, also when nobody has subscribed; -EPIPE when closed; -ECANCELED or -ETIMEDOUT when the
- *          enclosing scope ended first. Unless the result is 0 nobody gets the item
+ * Returns  0, also when nobody has subscribed; -EPIPE when closed; -ECANCELED or -ETIMEDOUT when
+ *          the enclosing scope ended first. Unless the result is 0 nobody gets the item
  * Waits    yes, with WEFT_LAG_WAITS for the slowest subscriber; looks for cancellation first
  * Threads  tasks of any loop, and plain threads
  * Source   tokio broadcast::Sender::send; anyio memory streams

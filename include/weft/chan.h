@@ -1,9 +1,9 @@
 /*
  * chan.h - channels: items by value from any number of senders to any number of receivers.
  *
- * A channel holds up to `capacity` items; with capacity 0 it holds none, and a send meets a receive.
- * Who waits is served in the order in which they came, and an item goes straight to a receiver who
- * waits. Whoever waits in a channel may be a task of any loop or a plain thread.
+ * A channel holds up to `capacity` items; with capacity 0 it holds none, and a send meets a
+ * receive. Who waits is served in the order in which they came, and an item goes straight to a
+ * receiver who waits. Whoever waits in a channel may be a task of any loop or a plain thread.
  */
 #ifndef WEFT_CHAN_H
 #define WEFT_CHAN_H

@@ -117,8 +117,9 @@ weft_case weft_case_until(weft_time when);
  *
  * Among several that are possible at once each is equally likely (in a seeded run, by the seed).
  *
- * Returns  the index of the branch taken, whose `result` tells how it went; -ECANCELED or -ETIMEDOUT
- *          when the enclosing scope ended first: no branch was taken; -EINVAL for such an n
+ * Returns  the index of the branch taken, whose `result` tells how it went; -ECANCELED or
+ *          -ETIMEDOUT when the enclosing scope ended first: no branch was taken; -EINVAL for any
+ *          other n
  * Waits    yes; looks for cancellation first, even when a branch is possible
  * Threads  tasks of any loop; plain threads, unless a case is of a descriptor
  * Source   Go's select

@@ -61,7 +61,7 @@ left(struct weft_broadcast *broadcast, uint64_t number)
     return &broadcast->left[number % broadcast->capacity];
 }
 
-/* ---- Under the lock: whoever is claimed has his item, and is delivered to after it ------------ */
+/* ---- Under the lock: whoever is claimed is served, and delivered to after it ----------------- */
 
 /* There is room. Subscribers that wait get the item at once, the others find it in the ring. */
 static void

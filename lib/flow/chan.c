@@ -179,8 +179,8 @@ take_after(struct weft_chan *chan, void *ret_item, struct weft__stand *peer)
     weft__stand_deliver(peer, 0);
 }
 
-/* And after put. Without a peer nothing may be touched: who has received the item may have freed the
- * channel. */
+/* And after put. Without a peer nothing may be touched: who has received the item may have freed
+ * the channel. */
 static inline void
 put_after(const struct weft_chan *chan, const void *item, struct weft__stand *peer)
 {

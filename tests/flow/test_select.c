@@ -568,6 +568,76 @@ Test(select, broken_promises_abort_with_a_sentence)
     cr_assert(WIFSIGNALED(status) && strstr(text, "on another loop") != NULL, "%s", text);
 }
 
+/* ---- Nobody is forgotten --------------------------------------------------------------------- */
+
+#define ROUND 400
+
+/* Nothing but the other end ever ends these waits: one that is lost stays lost. */
+struct line {
+    weft_chan *chans[2];
+    uint32_t wrong;
+};
+
+static int
+select_to_send(void *arg)
+{
+    struct line *line = arg;
+    for (int i = 0; i < ROUND; i++) {
+        weft_case cases[] = {weft_case_send(line->chans[0], &i),
+                             weft_case_send(line->chans[1], &i)};
+        int chosen = weft_select(cases, 2);
+        if (chosen < 0 || cases[chosen].result != 0)
+            weft__fetch_add(&line->wrong, 1);
+    }
+    return 0;
+}
+
+static int
+select_to_receive(void *arg)
+{
+    struct line *line = arg;
+    int item = -1;
+    weft_case cases[] = {weft_case_recv(line->chans[0], &item),
+                         weft_case_recv(line->chans[1], &item)};
+    for (int i = 0; i < ROUND; i++) {
+        int chosen = weft_select(cases, 2);
+        if (chosen < 0 || cases[chosen].result != 0 || item < 0 || item >= ROUND)
+            weft__fetch_add(&line->wrong, 1);
+    }
+    return 0;
+}
+
+static int
+select_at_both_ends(void *arg)
+{
+    struct line line = {.chans = {chan_of((size_t)(intptr_t)arg), chan_of((size_t)(intptr_t)arg)}};
+    weft_group group;
+    weft_group_open(&group, NULL);
+    for (int i = 0; i < 2; i++) {
+        weft_group_spawn_with(&group, select_to_send, &line,
+                              &(weft_task_options){.on = WEFT_ON(i)});
+        weft_group_spawn_with(&group, select_to_receive, &line,
+                              &(weft_task_options){.on = WEFT_ON(!i)});
+    }
+    int rc = weft_group_close(&group);
+    cr_assert(line.wrong == 0);
+    for (int i = 0; i < 2; i++)
+        weft_chan_free(line.chans[i]);
+    return rc;
+}
+
+Test(select, forgets_nobody_in_any_order)
+{
+    for (uint64_t seed = 1; seed <= 20 / T_SLOW; seed++)
+        t_run_virtual(select_at_both_ends, T_NUMBER(seed % 2), 2, seed);
+}
+
+Test(select, forgets_nobody_on_real_loops)
+{
+    for (int i = 0; i < 20 / T_SLOW; i++)
+        t_run_loops(select_at_both_ends, T_NUMBER(i % 2), 2);
+}
+
 /* ---- Torture --------------------------------------------------------------------------------- */
 
 /* Each round sends on one channel or receives from the other, whichever comes first; half of the

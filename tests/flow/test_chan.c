@@ -306,6 +306,31 @@ TASK_TEST(chan, those_who_left_the_line_are_passed_over)
     }
 }
 
+TASK_TEST(chan, nothing_is_given_to_a_line_of_which_all_have_left)
+{
+    for (size_t capacity = 0; capacity < 2; capacity++) {
+        weft_chan *chan = chan_of(capacity);
+        struct party receiver = {.chan = chan}, sender = {.chan = chan, .item = 4};
+        int item = 3;
+        weft_task *task = start(recv_one, &receiver);
+        weft_task_cancel(task); /* still in line */
+        cr_assert(weft_chan_try_send(chan, &item) == (capacity > 0 ? 0 : -EAGAIN));
+        T_OK(weft_task_join(task, NULL));
+        T_ERR(-ECANCELED, receiver.rc);
+        cr_assert(stats_of(chan).len == capacity && stats_of(chan).sent == capacity);
+
+        task = start(send_one, &sender);
+        weft_task_cancel(task);
+        if (capacity > 0)
+            expect(chan, 3);
+        T_ERR(-EAGAIN, weft_chan_try_recv(chan, &item));
+        T_OK(weft_task_join(task, NULL));
+        T_ERR(-ECANCELED, sender.rc);
+        cr_assert(stats_of(chan).len == 0);
+        weft_chan_free(chan);
+    }
+}
+
 TASK_TEST(chan, one_who_was_served_cannot_leave_any_more)
 {
     weft_chan *chan = chan_of(0);

@@ -105,8 +105,21 @@ check_waitq() {
         WORD_BARE DELIVER_FIRST NO_LEAVE CANCEL_PLAIN CLOSE_UNLOCKED
 }
 
+check_chan() {
+    correct chan
+    correct chan CAP=0
+    correct chan ORDER
+    correct chan ORDER CLOSE_EARLY
+    correct chan ORDER CLOSE_EARLY CAP=0
+    correct chan FREES
+    correct chan FREES CAP=0
+    broken chan ENTER_ONE_LOCK NO_SECOND_LOOK NO_ADMIT ADMIT_LATE DROPS_ITEM GIVES_UNCLAIMED \
+        TELLS_FIRST NO_REFRESH CLOSE_ONE_LOCK CLOSE_FORGETS NO_LEAVE LEAVE_UNLOCKED \
+        FREE_UNLOCKED+FREES
+}
+
 # As many at a time as there are CPUs; what they say comes in the order below.
-models=(inbox park request close post waitq)
+models=(chan inbox park request close post waitq)
 for model in "${models[@]}"; do
     while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do wait -n; done
     mkdir "$work/$model"

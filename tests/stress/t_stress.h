@@ -3,7 +3,8 @@
  * seed that is printed, and a time to stop.
  *
  * A stress test looks for what no order of ours provokes. Its invariants hold at every moment, so
- * it may stop at any: it runs for STRESS_NS and counts what it did.
+ * it may stop at any: it runs for stress_ns() and counts what it did. WEFT_STRESS_MS in the
+ * environment makes that longer, up to the suites' own limit.
  */
 #ifndef WEFT_TESTS_STRESS_T_STRESS_H
 #define WEFT_TESTS_STRESS_T_STRESS_H
@@ -15,7 +16,13 @@
 #include "base/random.h"
 #include "base/sys.h"
 
-#define STRESS_NS WEFT_MS(700)
+static inline weft_time
+stress_ns(void)
+{
+    const char *text = getenv("WEFT_STRESS_MS");
+    long ms = text != NULL ? strtol(text, NULL, 10) : 0;
+    return WEFT_MS(ms > 0 ? ms : 700);
+}
 
 /* The seed of this run: another one each time, unless WEFT_SEED says which. */
 static inline uint64_t

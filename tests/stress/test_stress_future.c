@@ -190,7 +190,7 @@ meet_everywhere(void *arg)
     (void)arg;
     struct user threads[2], tasks[8];
     pthread_t handles[2];
-    end = weft__sys_monotonic() + STRESS_NS;
+    end = weft__sys_monotonic() + stress_ns();
     for (unsigned i = 0; i < 2; i++) {
         threads[i] = (struct user){.random = seed + i, .is_thread = true};
         handles[i] = t_thread(meet_on_thread, &threads[i]);
@@ -343,7 +343,7 @@ watch_everywhere(void *arg)
 {
     (void)arg;
     struct user users[2];
-    end = weft__sys_monotonic() + STRESS_NS;
+    end = weft__sys_monotonic() + stress_ns();
     weft_group group;
     weft_group_open(&group, NULL);
     for (unsigned i = 0; i < 2; i++) {

@@ -119,7 +119,7 @@ pull_everywhere(void *arg)
     (void)arg;
     struct user threads[2], tasks[TASKS];
     pthread_t handles[2];
-    end = weft__sys_monotonic() + STRESS_NS;
+    end = weft__sys_monotonic() + stress_ns();
     for (unsigned i = 0; i < 2; i++) {
         threads[i] = (struct user){.random = seed + i};
         handles[i] = t_thread(pull_in_thread, &threads[i]);

@@ -136,7 +136,7 @@ live_everywhere(void *arg)
     (void)arg;
     struct user threads[2], tasks[4];
     pthread_t handles[2];
-    end = weft__sys_monotonic() + STRESS_NS;
+    end = weft__sys_monotonic() + stress_ns();
     for (unsigned i = 0; i < 2; i++)
         loops[i] = weft_loop_at(i);
     for (unsigned i = 0; i < 2; i++) {

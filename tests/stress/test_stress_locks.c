@@ -72,7 +72,7 @@ everybody(void *arg)
     (void)arg;
     struct user threads[THREADS], tasks[TASKS];
     pthread_t handles[THREADS];
-    end = weft__sys_monotonic() + STRESS_NS;
+    end = weft__sys_monotonic() + stress_ns();
     for (unsigned i = 0; i < THREADS; i++) {
         threads[i] = (struct user){.random = seed + i, .turn = plan.of_thread, .leave = plan.leave};
         handles[i] = t_thread(turns_of_thread, &threads[i]);
@@ -263,7 +263,7 @@ put_and_take(void *arg)
 {
     struct user threads[THREADS], tasks[TASKS];
     pthread_t handles[THREADS];
-    end = weft__sys_monotonic() + STRESS_NS;
+    end = weft__sys_monotonic() + stress_ns();
     for (unsigned i = 0; i < THREADS; i++) {
         threads[i] = (struct user){.done = 0};
         handles[i] = t_thread(take_all, &threads[i]);

@@ -85,7 +85,7 @@ static int
 send_from_everywhere(void *arg)
 {
     (void)arg;
-    weft_time end = weft__sys_monotonic() + STRESS_NS;
+    weft_time end = weft__sys_monotonic() + stress_ns();
     uint64_t seed = stress_seed("posts");
     pthread_t threads[2];
     weft_task *tasks[2];

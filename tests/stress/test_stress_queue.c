@@ -224,7 +224,7 @@ all_rounds(void *arg)
     };
     size_t n = sizeof kinds / sizeof kinds[0];
     for (size_t i = 0; i < n; i++)
-        round_of(kinds[i], i % 2 == 0 ? WEFT_DRAIN : WEFT_CANCEL, STRESS_NS / (int64_t)n);
+        round_of(kinds[i], i % 2 == 0 ? WEFT_DRAIN : WEFT_CANCEL, stress_ns() / (int64_t)n);
     return 0;
 }
 

@@ -97,7 +97,7 @@ take_from_everywhere(void *arg)
     weft_time start = weft__sys_monotonic();
     T_OK(weft_rate_open(&rate, &(weft_rate_options){.tokens = PER_SECOND, .burst = BURST}));
     weft_debounce_open(&debounce, WEFT_US(5), WEFT_US(300));
-    end = start + STRESS_NS;
+    end = start + stress_ns();
     for (unsigned i = 0; i < 2; i++) {
         threads[i] = (struct user){.random = seed + i};
         handles[i] = t_thread(take_from_thread, &threads[i]);

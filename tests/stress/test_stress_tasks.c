@@ -72,7 +72,7 @@ exchange_futures(void *arg)
 {
     (void)arg;
     pthread_t threads[2];
-    end = weft__sys_monotonic() + STRESS_NS;
+    end = weft__sys_monotonic() + stress_ns();
     for (uintptr_t i = 0; i < 2; i++)
         threads[i] = t_thread(set_futures, (void *)i);
     weft_group group;
@@ -162,7 +162,7 @@ static int
 spawn_everywhere(void *arg)
 {
     (void)arg;
-    end = weft__sys_monotonic() + STRESS_NS;
+    end = weft__sys_monotonic() + stress_ns();
     weft_group group;
     weft_group_open(&group, NULL);
     for (int i = 0; i < 4; i++)
@@ -228,7 +228,7 @@ call_everywhere(void *arg)
     (void)arg;
     struct caller callers[2];
     pthread_t threads[2];
-    end = weft__sys_monotonic() + STRESS_NS;
+    end = weft__sys_monotonic() + stress_ns();
     for (unsigned i = 0; i < 2; i++) {
         callers[i] =
             (struct caller){.random = seed + i, .loops = {weft_loop_at(0), weft_loop_at(1)}};

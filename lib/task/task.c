@@ -25,6 +25,7 @@ void (*weft__group_child_finished)(struct weft_task *child);
  * late still finds a task there, with another id. */
 
 #define CHUNK_TASKS 64
+#define CANCEL_DEPTH 16 /* groups inside groups cancelled in one go; deeper ones by a message */
 #define HANDLES_NAMED 20
 #define FREE_TASKS_MAX 16384 /* kept by a loop; beyond it a chunk's worth goes to the runtime */
 
@@ -516,13 +517,19 @@ weft__task_request(struct weft_task *task, unsigned op, int cause)
         weft__store(&task->cancel_cause, cause);
     struct weft_loop *home = weft__load(&task->waiter.loop);
     if (home == weft__loop_self && home != NULL) {
+        struct weft__sched *sched = (struct weft__sched *)(void *)home;
         /* A message from elsewhere that is on its way carries this along: were the task closed
          * now, it would arrive at another one. */
-        if (weft__load(&task->ops) & WEFT__OP_PENDING)
+        if (weft__load(&task->ops) & WEFT__OP_PENDING) {
             __atomic_fetch_or(&task->ops, op, __ATOMIC_SEQ_CST);
-        else
+            return;
+        }
+        if (op != WEFT__OP_CANCEL || sched->cancel_depth < CANCEL_DEPTH) {
+            sched->cancel_depth++; /* a task's end is its groups' end, and that their children's */
             do_op(task, op);
-        return;
+            sched->cancel_depth--;
+            return;
+        }
     }
     struct weft__runtime *runtime = weft__floating_in(home);
     if (runtime != NULL) {

@@ -124,6 +124,7 @@ struct weft__sched {
     struct weft__runtime *runtime;
     struct weft__list tasks;
     size_t live;
+    unsigned cancel_depth; /* cancellations in progress, one inside the other */
     uint64_t switches, spawned;
     size_t name_len;
     char last_name[32];          /* of the last task without a name of its own, padded with zeros */

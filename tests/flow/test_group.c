@@ -624,3 +624,30 @@ LOOPS_TEST(group, a_timeout_reaches_children_everywhere, 3)
     for (int i = 0; i < 6; i++)
         cr_assert(!children[i].began || (children[i].ended && children[i].waited == -ETIMEDOUT));
 }
+
+static int deepest;
+
+static int
+nest(void *arg)
+{
+    int left = (int)(intptr_t)arg;
+    if (left == 0) {
+        deepest = 1;
+        return t_forever(NULL);
+    }
+    weft_group group;
+    weft_group_open(&group, NULL);
+    weft_group_spawn(&group, nest, T_NUMBER(left - 1));
+    return weft_group_close(&group);
+}
+
+TASK_TEST(group, groups_nested_thousands_deep_are_cancelled_on_a_small_stack)
+{
+    weft_group group;
+    weft_group_open(&group, NULL);
+    weft_group_spawn(&group, nest, T_NUMBER(5000));
+    while (!deepest)
+        T_OK(weft_yield());
+    weft_group_cancel(&group);
+    T_ERR(-ECANCELED, weft_group_close(&group));
+}

@@ -38,7 +38,7 @@ first_then(int cancel_the_rest)
     static const int seconds[COUNT] = {1, 2, 3, 4};
     weft_time start = weft_now();
     weft_task *tasks[COUNT] = {NULL};
-    weft_outcome outcomes[COUNT];
+    weft_outcome outcomes[COUNT] = {{0, 0}};
     int rc = 0;
     for (int i = 0; i < COUNT && rc == 0; i++)
         rc = weft_task_spawn(&tasks[i], work, (void *)&seconds[i], NULL);

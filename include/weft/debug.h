@@ -27,12 +27,12 @@ WEFT_BEGIN_DECLS
  *
  * fd       open for writing
  *
- * One line for each task: name, loop, state, what it waits for and (in debug mode) for how long, its
- * deadline, its stack, and where it was spawned; children stand under their group, and groups under
- * the task that opened them. Of a loop that has more than 10,000 tasks, those that are longest there.
- * A task dumps its own runtime, a plain thread all runtimes of the process. Each loop is asked by a
- * message, and looks at its tasks one after the other, so the lines of different loops may be of
- * slightly different moments; one that does not answer within a second is named.
+ * One line for each task: name, loop, state, what it waits for and (in debug mode) for how long,
+ * its deadline, its stack, and where it was spawned; children stand under their group, and groups
+ * under the task that opened them. Of a loop that has more than 10,000 tasks, those that are
+ * longest there. A task dumps its own runtime, a plain thread all runtimes of the process. Each
+ * loop is asked by a message, and looks at its tasks one after the other, so the lines of different
+ * loops may be of slightly different moments; one that does not answer within a second is named.
  *
  * Returns  0; -ENOMEM; write(2)'s errno, negated
  * Waits    yes, for a second at most, whatever is cancelled
@@ -51,7 +51,7 @@ WEFT_WAITS int weft_dump(int fd);
  */
 WEFT_WAITS int weft_dump_buf(weft_buf *buf);
 
-/* A program that includes this header has all of debug mode linked in, from the static library too. */
+/* Who includes this header has all of debug mode linked in, from the static library too. */
 extern const char weft_debug_linked[];
 static const char *const weft_debug_linked_ __attribute__((used)) = weft_debug_linked;
 

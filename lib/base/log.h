@@ -11,8 +11,8 @@
 void weft__log(weft_log_level level, const char *format, ...)
     __attribute__((cold, format(printf, 2, 3)));
 
-/* Debug mode was asked for: without a function, and where WEFT_LOG says nothing else, warnings go to
- * standard error from now on. */
+/* Debug mode was asked for: without a function, and where WEFT_LOG says nothing else, warnings go
+ * to standard error from now on. */
 void weft__log_show_warnings(void);
 
 /* Notes the detail behind a failure for weft_error_text(), and returns rc. The text is per task:

@@ -1,9 +1,9 @@
 /*
- * look.c - a look at all tasks of a runtime: each loop is asked by a message, and copies what is its.
+ * look.c - a look at all tasks of a runtime: each loop, asked by a message, copies what is its.
  *
- * No loop is stopped and no lock is taken where tasks run. A loop that is blocked answers late, into
- * memory that it then holds alone. With the virtual clock all loops are on one thread, and a task of
- * one can look at the others itself.
+ * No loop is stopped and no lock is taken where tasks run. A loop that is blocked answers late,
+ * into memory that it then holds alone. With the virtual clock all loops are on one thread, and a
+ * task of one can look at the others itself.
  */
 #include <errno.h>
 #include <string.h>

@@ -1,11 +1,11 @@
 /*
  * watchdog.c - the thread that watches a runtime in debug mode.
  *
- * Every few milliseconds it looks whether each thread of loops has got on: its turns and switches are
- * counted anyway. One that stands still without sleeping is blocked; a real-time signal, sent to that
- * thread alone, then has it note its task and its backtrace, for only itself can read either. When
- * everything has been asleep for a while, the tasks are looked at once: if each waits for something
- * that only another could give, nothing can go on.
+ * Every few milliseconds it looks whether each thread of loops has got on: its turns and switches
+ * are counted anyway. One that stands still without sleeping is blocked; a real-time signal, sent
+ * to that thread alone, then has it note its task and its backtrace, for only itself can read
+ * either. When everything has been asleep for a while, the tasks are looked at once: if each waits
+ * for something that only another could give, nothing can go on.
  *
  * The loops themselves do nothing for this but run; it costs them nothing until one is blocked.
  */

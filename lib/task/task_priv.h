@@ -349,8 +349,8 @@ weft__debug_ms(const struct weft__sched *sched)
 
 #define WEFT__WAIT_BYTES 128
 
-/* What a waiting task does: "sleeps", "waits for semaphore 0x…", "waits for task \"x\"", "waits for
- * descriptor 7 (readable)". `name` is that of the task waited for, if it is one. */
+/* What a waiting task does: "sleeps", "waits for semaphore 0x…", "waits for task \"x\"",
+ * "waits for descriptor 7 (readable)". `name` is that of the task waited for, if it is one. */
 void weft__debug_wait_text(const char *what, const void *object, const char *name,
                            char text[WEFT__WAIT_BYTES]);
 /* The same of a task, on its loop; other states too. */

@@ -1,7 +1,7 @@
 /*
  * select.c - waiting for several things, and taking exactly one.
  *
- * First each branch is tried by itself, from one drawn by lot. If none is possible, the locks of
+ * First each branch is tried by itself, in an order drawn by lot. If none is possible, the locks of
  * all are taken, in the order of their addresses, and each is tried once more; now nothing can
  * become possible behind our back, so getting in all lines at once is safe. From there on one claim
  * of the caller's ticket, by whoever comes first on any line, decides; the others find a ticket
@@ -109,7 +109,7 @@ weft_case_until(weft_time when)
 
 /* ---- One of them ----------------------------------------------------------------------------- */
 
-/* Where to begin looking. A seeded run draws the same lots again. */
+/* One of n. A seeded run draws the same lots again. */
 static size_t
 draw(size_t n)
 {
@@ -119,12 +119,20 @@ draw(size_t n)
     return (size_t)((weft__splitmix(state) >> 32) * n >> 32);
 }
 
+/* In an order drawn by lot as far as needed, and left in `order`. Merely to begin somewhere and go
+ * round would favour a branch that comes after impossible ones. */
 static int
-try_each(struct weft__case *const *cases, size_t n, size_t first)
+try_each(struct weft__case *const *cases, size_t n, uint8_t *order)
 {
-    for (size_t k = 0, i = first; k < n; k++, i = i + 1 == n ? 0 : i + 1) {
+    for (size_t k = 0; k < n; k++)
+        order[k] = (uint8_t)k;
+    for (size_t k = 0; k < n; k++) {
+        size_t drawn = k + draw(n - k);
+        uint8_t i = order[drawn];
+        order[drawn] = order[k];
+        order[k] = i;
         if (cases[i]->kind->take(cases[i]) == 0)
-            return (int)i;
+            return i;
     }
     return -EAGAIN;
 }
@@ -164,16 +172,17 @@ collect_locks(struct weft__case *const *cases, size_t n, struct weft__lock **loc
 
 /* Takes one under all locks, or gets in all lines. */
 static int
-take_or_enter(struct weft__case *const *cases, size_t n, size_t first)
+take_or_enter(struct weft__case *const *cases, size_t n, const uint8_t *order)
 {
     struct weft__lock *locks[2 * WEFT_SELECT_MAX];
     size_t n_locks = collect_locks(cases, n, locks);
     int taken = -EAGAIN;
     for (size_t i = 0; i < n_locks; i++)
         weft__lock(locks[i]);
-    for (size_t k = 0, i = first; k < n && taken < 0; k++, i = i + 1 == n ? 0 : i + 1) {
-        if (cases[i]->kind->locks != NULL && cases[i]->kind->take_locked(cases[i]) == 0)
-            taken = (int)i;
+    for (size_t k = 0; k < n && taken < 0; k++) {
+        struct weft__case *branch = cases[order[k]];
+        if (branch->kind->locks != NULL && branch->kind->take_locked(branch) == 0)
+            taken = order[k];
     }
     for (size_t i = 0; i < n && taken < 0; i++) {
         if (cases[i]->kind->locks != NULL)
@@ -226,7 +235,7 @@ end_own(struct weft__case *const *cases, size_t n_begun)
 }
 
 static __attribute__((noinline)) int
-wait_for_one(struct weft__case *const *cases, size_t n, size_t first)
+wait_for_one(struct weft__case *const *cases, size_t n, const uint8_t *order)
 {
     struct weft__ticket ticket = weft__park_arm();
     for (size_t i = 0; i < n; i++) {
@@ -241,7 +250,7 @@ wait_for_one(struct weft__case *const *cases, size_t n, size_t first)
             return (int)i;
         }
     }
-    int taken = take_or_enter(cases, n, first);
+    int taken = take_or_enter(cases, n, order);
     if (taken >= 0) {
         end_own(cases, n);
         if (cases[taken]->kind->after != NULL)
@@ -277,9 +286,9 @@ select_from(weft_case *cases, size_t n, bool wait)
         if (rc < 0)
             return rc;
     }
-    size_t first = draw(n);
-    int taken = try_each(branches, n, first);
-    return taken != -EAGAIN || !wait ? taken : wait_for_one(branches, n, first);
+    uint8_t order[WEFT_SELECT_MAX];
+    int taken = try_each(branches, n, order);
+    return taken != -EAGAIN || !wait ? taken : wait_for_one(branches, n, order);
 }
 
 int

@@ -365,6 +365,21 @@ Test(select, takes_each_possible_branch_as_often_and_by_the_seed)
     cr_assert(traces[0] == traces[1] && traces[0] != traces[2]);
 }
 
+/* Beside each other, with others that are not possible around them. */
+TASK_TEST(select, what_is_impossible_makes_nothing_else_more_likely)
+{
+    weft_chan *empty = chan_of(1);
+    int counts[WEFT_SELECT_MAX] = {0}, item;
+    weft_case cases[WEFT_SELECT_MAX];
+    for (int i = 0; i < WEFT_SELECT_MAX; i++)
+        cases[i] = i == 20 || i == 21 ? weft_case_until(0) : weft_case_recv(empty, &item);
+    for (int i = 0; i < 1000; i++)
+        counts[weft_select(cases, WEFT_SELECT_MAX)]++;
+    cr_assert(counts[20] > 400 && counts[21] > 400, "%d and %d times of 1000", counts[20],
+              counts[21]);
+    weft_chan_free(empty);
+}
+
 /* ---- Descriptors ----------------------------------------------------------------------------- */
 
 static void

@@ -238,8 +238,10 @@ static __attribute__((noinline)) int
 wait_for_one(struct weft__case *const *cases, size_t n, const uint8_t *order)
 {
     struct weft__ticket ticket = weft__park_arm();
+    bool outside = false; /* time or the kernel may end it */
     for (size_t i = 0; i < n; i++) {
         struct weft__case *branch = cases[i];
+        outside = outside || (branch->kind->locks == NULL && branch->kind != &weft__case_never);
         branch->stand.link = (struct weft__link){NULL, NULL};
         branch->stand.waiter = ticket.waiter;
         branch->stand.woken = (int32_t)i;
@@ -257,7 +259,7 @@ wait_for_one(struct weft__case *const *cases, size_t n, const uint8_t *order)
             cases[taken]->kind->after(cases[taken]);
         return taken;
     }
-    weft__waits_for("select", NULL);
+    weft__waits_for(outside ? weft__what_select_outside : "select", NULL);
     taken = ticket.waiter->loop != NULL ? weft__park(true) : park_thread(cases, n, ticket);
     end_own(cases, n);
     for (size_t i = 0; i < n; i++) {

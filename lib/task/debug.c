@@ -97,7 +97,7 @@ bool
 weft__debug_outside(const char *what)
 {
     return what == weft__what_sleep || what == weft__what_readable || what == weft__what_writable ||
-           what == weft__what_executor;
+           what == weft__what_executor || what == weft__what_select_outside;
 }
 
 static const char *

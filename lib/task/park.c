@@ -42,6 +42,7 @@ const char weft__what_task[] = "task";
 const char weft__what_readable[] = "readable";
 const char weft__what_writable[] = "writable";
 const char weft__what_executor[] = "call on an executor";
+const char weft__what_select_outside[] = "select";
 
 /* To the loop, and through whatever it has to do; a new stretch begins. */
 static __attribute__((noinline)) void

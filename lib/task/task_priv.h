@@ -231,7 +231,7 @@ weft__waits_for(const char *what, const void *object)
 /* These mean something to those who look: `object` is a task or a descriptor's number, or somebody
  * outside the runtime is waited for. */
 extern const char weft__what_sleep[], weft__what_task[], weft__what_readable[],
-    weft__what_writable[], weft__what_executor[];
+    weft__what_writable[], weft__what_executor[], weft__what_select_outside[];
 
 /* Looks for cancellation: 0, or the cause, noted as seen. First thing in every call that waits. */
 int weft__wait_begin(void);

@@ -471,12 +471,31 @@ wait_for_pipe(void *arg)
     return 0;
 }
 
+static int
+select_pipe(void *arg)
+{
+    (void)arg;
+    int raw[2];
+    weft_fd fd;
+    cr_assert(pipe(raw) == 0);
+    T_OK(weft_fd_open(&fd, raw[0]));
+    pthread_t thread = t_thread(write_late, T_NUMBER(raw[1]));
+    weft_case cases[] = {weft_case_recv(NULL, NULL), weft_case_readable(&fd)};
+    cr_assert(weft_select(cases, 2) == 1 && cases[1].result == 0);
+    t_thread_join(thread);
+    weft_fd_close(&fd);
+    close(raw[1]);
+    return 0;
+}
+
 Test(debug, who_waits_for_something_outside_is_not_stuck)
 {
     weft_options options = {.loops = 1, .slow = WEFT_MS(50)};
     T_OK(run_debug(wait_for_call, NULL, options));
     cr_assert(!logged("cannot go on"), "%s", t_log_text);
     T_OK(run_debug(wait_for_pipe, NULL, options));
+    cr_assert(!logged("cannot go on"), "%s", t_log_text);
+    T_OK(run_debug(select_pipe, NULL, options));
     cr_assert(!logged("cannot go on"), "%s", t_log_text);
 }
 

@@ -115,7 +115,8 @@ void weft_chan_stats_get(weft_chan *chan, weft_chan_stats *ret_stats);
  *
  * Waits    no
  * Threads  any, once nobody will call anything with it any more. Who has received an item may do so
- *          although the send of that item has not returned yet, and so may who has sent it
+ *          although the send of that item has not returned yet, and so may who has sent it; but a
+ *          select with several branches of the channel has to return first
  * Source   weft
  */
 void weft_chan_free(weft_chan *chan);

@@ -168,14 +168,21 @@ take_locked(struct weft_chan *chan, void *ret_item, struct weft__stand **ret_pee
     return 0;
 }
 
+/* Bytes that a peer of take_locked still has to hand over. With a lock: once the item of a peer is
+ * in a ring, others may receive it, and then free the channel. */
+static inline size_t
+left_with_peer(const struct weft_chan *chan)
+{
+    return chan->capacity == 0 ? chan->item_size : 0;
+}
+
 /* What is left to be done after take_locked. */
 static inline void
-take_after(struct weft_chan *chan, void *ret_item, struct weft__stand *peer)
+take_after(void *ret_item, struct weft__stand *peer, size_t left)
 {
     if (peer == NULL)
         return;
-    if (chan->capacity == 0)
-        copy(ret_item, peer->item, chan->item_size);
+    copy(ret_item, peer->item, left);
     weft__stand_deliver(peer, 0);
 }
 
@@ -225,10 +232,11 @@ weft_chan_try_recv(weft_chan *chan, void *ret_item)
     }
     struct weft__stand *peer;
     int rc = take_locked(chan, ret_item, &peer);
+    size_t left = left_with_peer(chan);
     weft__unlock(&out->lock);
     if (chan->capacity > 0)
         weft__unlock(&chan->in.lock);
-    take_after(chan, ret_item, peer);
+    take_after(ret_item, peer, left);
     return rc;
 }
 
@@ -287,8 +295,9 @@ recv_slow(struct weft_chan *chan, void *ret_item)
     int rc = take_locked(chan, ret_item, &peer);
     if (rc == -EAGAIN)
         return stand_in(chan, &chan->in.receivers, &chan->in.lock, ret_item);
+    size_t left = left_with_peer(chan);
     unlock_both(chan);
-    take_after(chan, ret_item, peer);
+    take_after(ret_item, peer, left);
     return rc;
 }
 
@@ -409,6 +418,7 @@ static int
 case_take_locked(struct weft__case *branch)
 {
     branch->result = take_locked(branch->object, branch->stand.item, &branch->peer);
+    branch->own[0] = left_with_peer(branch->object);
     return branch->result == -EAGAIN ? -EAGAIN : 0;
 }
 
@@ -421,7 +431,7 @@ case_put_after(struct weft__case *branch)
 static void
 case_take_after(struct weft__case *branch)
 {
-    take_after(branch->object, branch->stand.item, branch->peer);
+    take_after(branch->stand.item, branch->peer, (size_t)branch->own[0]);
 }
 
 static void

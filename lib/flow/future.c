@@ -150,6 +150,14 @@ weft_future_fail(weft_future *public, int code, const char *text)
     return rc;
 }
 
+/* Of one that is done, without the lock: what it was given never changes. */
+static inline void
+note_text(const struct weft__future *future)
+{
+    if (__builtin_expect(future->text != NULL, 0))
+        weft__error_note(0, "%s", future->text);
+}
+
 int
 weft_future_wait(weft_future *public, int *ret_result)
 {
@@ -167,8 +175,7 @@ weft_future_wait(weft_future *public, int *ret_result)
             return rc;
     }
     /* Woken after the setter's last touch, or after the lock was free: nothing changes any more. */
-    if (__builtin_expect(future->text != NULL, 0))
-        weft__error_note(0, "%s", future->text);
+    note_text(future);
     if (ret_result != NULL)
         *ret_result = future->result;
     return 0;
@@ -279,7 +286,15 @@ case_take(struct weft__case *branch)
     weft__lock(&future->lock);
     int rc = case_take_locked(branch);
     weft__unlock(&future->lock);
+    if (rc == 0)
+        note_text(future);
     return rc;
+}
+
+static void
+case_taken(struct weft__case *branch)
+{
+    note_text(branch->object);
 }
 
 static unsigned
@@ -305,7 +320,9 @@ static const struct weft__case_kind future_kind = {
     .take = case_take,
     .locks = case_locks,
     .take_locked = case_take_locked,
+    .after = case_taken,
     .enter = case_enter,
+    .served = case_taken,
     .leave = case_leave,
 };
 

@@ -365,6 +365,34 @@ Test(select, takes_each_possible_branch_as_often_and_by_the_seed)
     cr_assert(traces[0] == traces[1] && traces[0] != traces[2]);
 }
 
+static int
+wait_and_read(void *arg)
+{
+    int rc = choose(arg);
+    return rc < 0 ? rc : strcmp(weft_error_text(), "no such page") == 0;
+}
+
+TASK_TEST(select, tells_why_a_future_failed)
+{
+    weft_future future;
+    weft_future_open(&future);
+    int result = 0;
+    struct chooser chooser = {
+        .n = 2, .cases = {weft_case_recv(NULL, NULL), weft_case_future(&future, &result)}};
+    weft_task *task;
+    int told = 0;
+    T_OK(weft_task_spawn(&task, wait_and_read, &chooser, NULL));
+    T_OK(weft_yield());
+    T_OK(weft_future_fail(&future, -ENOENT, "no such page"));
+    T_OK(weft_task_join(task, &told));
+    cr_assert(told == 1 && result == -ENOENT, "%d", told);
+
+    cr_assert(weft_error_text()[0] == 0);
+    cr_assert(weft_select(chooser.cases, 2) == 1);
+    cr_assert_str_eq(weft_error_text(), "no such page");
+    weft_future_close(&future);
+}
+
 /* Beside each other, with others that are not possible around them. */
 TASK_TEST(select, what_is_impossible_makes_nothing_else_more_likely)
 {

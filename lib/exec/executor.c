@@ -338,6 +338,12 @@ progress(const weft_executor *executor)
     return executor->taken - executor->taken_first;
 }
 
+static int64_t
+more_rarely(int64_t pause_ns)
+{
+    return pause_ns * 2 > WATCH_NS_MAX ? WATCH_NS_MAX : pause_ns * 2;
+}
+
 static void *
 watcher_main(void *arg)
 {
@@ -375,18 +381,21 @@ watcher_main(void *arg)
         if (executor->queue.n == 0)
             continue;
         if (progress(executor) != seen) {
-            pause_ns = pause_ns * 2 > WATCH_NS_MAX ? WATCH_NS_MAX : pause_ns * 2;
+            pause_ns = more_rarely(pause_ns);
             more = 1;
             continue;
         }
-        for (unsigned i = 0;
-             i < more && i < executor->queue.n && executor->n_threads < executor->options.threads;
-             i++) {
-            if (start_thread(executor) < 0)
-                break; /* those there are go on */
+        unsigned started = 0;
+        while (started < more && started < executor->queue.n &&
+               executor->n_threads < executor->options.threads && start_thread(executor) == 0)
+            started++;
+        if (started > 0) {
+            pause_ns = WATCH_NS;
+            more = more < THREADS_MAX ? more * 2 : more;
+        } else { /* those there are go on; there may be memory for another one later */
+            pause_ns = more_rarely(pause_ns);
+            more = 1;
         }
-        more *= 2;
-        pause_ns = WATCH_NS;
     }
     executor->watching = false;
     executor_unref_unlock(executor);

@@ -392,6 +392,53 @@ LOOPS_TEST(executor, one_thread_is_enough_when_no_more_can_be_started, 1)
     T_OK(weft_executor_free(executor, WEFT_DRAIN, WEFT_FOREVER));
 }
 
+/* In a task: of `gated`, as many as there are. */
+static void
+start_all(weft_executor *executor, sem_t *gate, struct gated *gated, weft_task **tasks, int n)
+{
+    for (int i = 0; i < n; i++) {
+        gated[i] = (struct gated){.executor = executor, .gate = gate};
+        tasks[i] = gated_start(&gated[i]);
+    }
+}
+
+static void
+open_for_all(sem_t *gate, weft_task **tasks, int n)
+{
+    open_gate(gate, n);
+    for (int i = 0; i < n; i++)
+        T_OK(weft_task_join(tasks[i], NULL));
+}
+
+LOOPS_TEST(executor, a_thread_is_started_once_there_is_memory_for_it_again, 1)
+{
+    sem_t gate;
+    sem_make(&gate);
+    weft_executor *executor =
+        executor_of((weft_executor_options){.threads = 64, .idle = WEFT_MS(20)});
+    int n = (int)weft_usable_cpus() + 1; /* with the last one comes the watcher */
+    struct gated *gated = calloc((size_t)n + 1, sizeof *gated);
+    weft_task **tasks = calloc((size_t)n + 1, sizeof *tasks);
+    start_all(executor, &gate, gated, tasks, n);
+    for (int i = 0; i < n; i++)
+        wait_until(&gated[i].started, 1);
+    threads_come_to(executor, (unsigned)n); /* it may have started one too many */
+
+    gated[n] = (struct gated){.executor = executor, .gate = &gate};
+    T_OK(weft_task_spawn(&tasks[n], gated_task, &gated[n], NULL));
+    weft__torture_arm(WEFT__TORTURE_ALLOC, 1, true, ENOMEM);
+    int rc = weft_yield();
+    usleep(300000);
+    weft__torture_disarm(WEFT__TORTURE_ALLOC);
+    T_OK(rc);
+    cr_assert(gated[n].started == 0);
+    wait_until(&gated[n].started, 1); /* while all other threads are in calls that do not end */
+    open_for_all(&gate, tasks, n + 1);
+    T_OK(weft_executor_free(executor, WEFT_DRAIN, WEFT_FOREVER));
+    free(tasks);
+    free(gated);
+}
+
 /* ---- The queue ------------------------------------------------------------------------------ */
 
 /* One call in progress and two in the queue of an executor that has room for no more. */

@@ -72,6 +72,7 @@ struct weft_executor {
     uint64_t taken;         /* calls given to threads, */
     uint64_t taken_first;   /* of these, each thread's first one */
     struct weft__list room; /* who waits for a place in the queue */
+    size_t promised;        /* places given to who waited for one, and has yet to take it */
     struct weft__list threads;
     unsigned n_threads, peak, abandoned, numbers, n_cpus;
     unsigned n_idle;     /* threads asleep on `wake`, */
@@ -247,6 +248,16 @@ wake_thread(weft_executor *executor, int whom)
         weft__sys_futex_wake(&executor->watch_wake, 1);
 }
 
+/* With the lock held, after a place became free, or to tell of the end: who is to be woken. The
+ * place is its own from now on, so nobody overtakes it. */
+static struct weft__waiter *
+give_place(weft_executor *executor)
+{
+    struct weft__waiter *next = weft__waitq_claim(&executor->room);
+    executor->promised += next != NULL;
+    return next;
+}
+
 uint64_t *
 weft__backlog_position(struct call *call)
 {
@@ -288,7 +299,7 @@ thread_main(void *arg)
         }
         executor->taken++;
         executor->taken_first += self->n_taken++ == 0;
-        struct weft__waiter *place = weft__waitq_claim(&executor->room);
+        struct weft__waiter *place = give_place(executor);
         int to_wake = executor->queue.n > 0 ? provide_thread(executor) : NOBODY;
         /* Read now: once it is in the slot it may be answered for, and gone, at any time. */
         struct call *on_heap = call->abandon != NULL ? call : NULL;
@@ -454,7 +465,7 @@ hold_clock(int by)
 static int
 enqueue(weft_executor *executor, struct call *call, bool no_wait)
 {
-    while (executor->queue.n >= executor->options.queue && !executor->closing) {
+    if (executor->queue.n + executor->promised >= executor->options.queue && !executor->closing) {
         if (no_wait) {
             weft__unlock(&executor->lock);
             return -EAGAIN;
@@ -463,6 +474,8 @@ enqueue(weft_executor *executor, struct call *call, bool no_wait)
         weft__waits_for("place in the queue of executor", executor);
         int rc = weft__waitq_park(&executor->room, &executor->lock);
         weft__lock(&executor->lock);
+        if (rc == 0)
+            executor->promised--;
         if (rc < 0 || executor->closing) {
             executor_unref_unlock(executor);
             return rc < 0 ? rc : -ESHUTDOWN;
@@ -475,18 +488,15 @@ enqueue(weft_executor *executor, struct call *call, bool no_wait)
     }
     call->ticket = weft__park_arm();
     int rc = weft__backlog_push(&executor->queue, call);
-    if (rc < 0) {
-        weft__unlock(&executor->lock);
-        return rc;
+    if (rc == 0) {
+        executor->refs++;
+        rc = provide_thread(executor);
+        if (rc < 0) {
+            weft__backlog_remove(&executor->queue, call);
+            executor->refs--;
+        }
     }
-    executor->refs++;
-    rc = provide_thread(executor);
-    struct weft__waiter *place = NULL;
-    if (rc < 0) {
-        weft__backlog_remove(&executor->queue, call);
-        executor->refs--;
-        place = weft__waitq_claim(&executor->room);
-    }
+    struct weft__waiter *place = rc < 0 ? give_place(executor) : NULL;
     weft__unlock(&executor->lock);
     if (place != NULL)
         weft__deliver(place, 0);
@@ -500,7 +510,7 @@ wait_out(weft_executor *executor, struct call *call, int cause)
 {
     weft__lock(&executor->lock);
     if (weft__backlog_remove(&executor->queue, call)) {
-        struct weft__waiter *place = weft__waitq_claim(&executor->room);
+        struct weft__waiter *place = give_place(executor);
         executor_unref_unlock(executor);
         if (place != NULL)
             weft__deliver(place, 0);
@@ -619,7 +629,7 @@ refuse_queued(weft_executor *executor, bool queued_too)
 {
     for (;;) {
         weft__lock(&executor->lock);
-        struct weft__waiter *place = weft__waitq_claim(&executor->room);
+        struct weft__waiter *place = give_place(executor);
         struct call *call =
             place == NULL && queued_too ? weft__backlog_take(&executor->queue) : NULL;
         weft__unlock(&executor->lock);

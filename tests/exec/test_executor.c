@@ -549,6 +549,40 @@ LOOPS_TEST(executor, a_call_taken_back_makes_room, 1)
 }
 
 static void *
+gated_main(void *arg)
+{
+    gated_task(arg);
+    return NULL;
+}
+
+LOOPS_TEST(executor, nobody_overtakes_who_waits_for_a_place, 1)
+{
+    struct full full;
+    full_open(&full);
+    struct gated first = {.executor = full.executor, .gives = 5};
+    weft_task *task = gated_start(&first);
+
+    /* A place becomes free and is the task's, which cannot run now to take it. */
+    open_gate(&full.gate, 1);
+    wait_until(&full.gated[1].started, 1);
+    struct gated second = {.executor = full.executor, .options.no_wait = 1};
+    pthread_t thread = t_thread(gated_main, &second);
+    for (int i = 0; i < 100; i++) {
+        cr_assert(stats_of(full.executor).queued == 1, "another one has the place");
+        usleep(500);
+    }
+    t_thread_join(thread);
+    T_ERR(-EAGAIN, second.rc);
+
+    T_OK(weft_sleep(WEFT_MS(5)));
+    cr_assert(stats_of(full.executor).queued == 2);
+    open_gate(&full.gate, 2);
+    T_OK(weft_task_join(task, NULL));
+    T_ERR(5, first.rc);
+    full_finish(&full);
+}
+
+static void *
 hundred_calls_main(void *arg)
 {
     intptr_t failed = 0;

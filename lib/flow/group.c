@@ -117,7 +117,8 @@ child_done(struct weft__group *group, struct weft_task *child)
         weft__scope_end(&group->open.scope, -ECANCELED);
     }
     struct weft_loop *home = child->waiter.loop;
-    if (home == weft__loop_self)
+    /* Not while its cancellation is on the way: it would arrive at another task. */
+    if (home == weft__loop_self && !(weft__load(&child->ops) & WEFT__OP_PENDING))
         weft__task_release(weft__sched_self(), child);
     else
         weft__task_request(child, WEFT__OP_CLOSE, 0);

@@ -6,6 +6,7 @@
 #include <weft/group.h>
 
 #include "task/t_core.h"
+#include "task/task_priv.h"
 
 TestSuite(group, .timeout = 60);
 
@@ -650,4 +651,60 @@ TASK_TEST(group, groups_nested_thousands_deep_are_cancelled_on_a_small_stack)
         T_OK(weft_yield());
     weft_group_cancel(&group);
     T_ERR(-ECANCELED, weft_group_close(&group));
+}
+
+/* The innermost of nested groups' children: ends by itself, cancelled by then or not. */
+struct innermost {
+    weft_task *task;
+    bool leave;
+};
+static struct innermost innermost;
+
+static int
+nest_until_left(void *arg)
+{
+    int left = (int)(intptr_t)arg;
+    if (left == 0) {
+        innermost.task = weft_task_self();
+        while (!innermost.leave)
+            T_OK(weft_yield());
+        return 0;
+    }
+    weft_group group;
+    weft_group_open(&group, NULL);
+    weft_group_spawn(&group, nest_until_left, T_NUMBER(left - 1));
+    return weft_group_close(&group);
+}
+
+static void *
+cancel_main(void *arg)
+{
+    weft_task_cancel(arg);
+    return NULL;
+}
+
+LOOPS_TEST(group, a_child_that_ends_while_its_cancellation_is_on_the_way_is_no_other_task_yet, 1)
+{
+    innermost = (struct innermost){.leave = false};
+    weft_group group;
+    weft_group_open(&group, NULL);
+    weft_group_spawn(&group, nest_until_left, T_NUMBER(16));
+    while (innermost.task == NULL)
+        T_OK(weft_yield());
+    weft_group_cancel(&group);
+    cr_assert(weft__load(&innermost.task->ops) & WEFT__OP_PENDING, "not as deep as that");
+    weft_scope shield;
+    weft_shield_open(&shield, WEFT_FOREVER);
+    innermost.leave = true;
+    T_OK(weft_yield());
+
+    /* Its memory must wait for that message: another task would be sent the same one again. */
+    weft_task *next;
+    T_OK(weft_task_spawn(&next, t_forever, NULL, NULL));
+    t_thread_join(t_thread(cancel_main, next));
+    int result = 0;
+    T_OK(weft_task_join(next, &result));
+    T_ERR(-ECANCELED, result);
+    T_OK(weft_scope_close(&shield));
+    weft_ignore(weft_group_close(&group));
 }

@@ -230,7 +230,7 @@ wait_for_work(weft_executor *executor)
     int rc = weft__sys_futex_wait(&executor->wake, wake, executor->options.idle);
     asleep = weft__sys_monotonic() - asleep;
     weft__lock(&executor->lock);
-    if (asleep < SPIN_AGAIN_NS && executor->n_cpus > 1)
+    if (rc != -ETIMEDOUT && asleep < SPIN_AGAIN_NS && executor->n_cpus > 1)
         executor->spin = true;
     executor->n_idle--;
     if (executor->n_woken > 0)

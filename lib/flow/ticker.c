@@ -17,10 +17,11 @@ struct ticker {
 };
 _Static_assert(sizeof(struct ticker) <= sizeof(weft_ticker), "weft_ticker is too small");
 
+/* `by` is more than 0; `when` may be before the clock began. */
 static int64_t
 later(int64_t when, int64_t by)
 {
-    return by > WEFT_FOREVER - when ? WEFT_FOREVER : when + by;
+    return when > WEFT_FOREVER - by ? WEFT_FOREVER : when + by;
 }
 
 int

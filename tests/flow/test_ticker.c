@@ -32,6 +32,20 @@ TASK_TEST(ticker, starts_when_it_is_told_to)
     cr_assert(weft_now() == WEFT_MS(13));
 }
 
+TASK_TEST(ticker, may_have_started_before_the_clock_did)
+{
+    weft_missed policies[] = {WEFT_MISSED_SKIP, WEFT_MISSED_BURST, WEFT_MISSED_DELAY};
+    for (int i = 0; i < 3; i++) {
+        weft_time now = weft_now();
+        weft_ticker ticker;
+        T_OK(weft_ticker_start(&ticker, now - WEFT_SEC(60), WEFT_SEC(100), policies[i]));
+        T_OK(weft_ticker_wait(&ticker));
+        cr_assert(weft_now() == now);
+        T_OK(weft_ticker_wait(&ticker));
+        cr_assert(weft_now() == now + WEFT_SEC(40), "policy %d: %lld", i, (long long)weft_now());
+    }
+}
+
 TASK_TEST(ticker, refuses_what_is_no_schedule)
 {
     weft_ticker ticker;

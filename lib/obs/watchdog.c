@@ -417,7 +417,8 @@ look_for_stuck(struct watchdog *watchdog, int64_t now)
         watchdog->quiet_looked = false;
         return;
     }
-    if (watchdog->quiet_looked || now - watchdog->quiet_since < QUIET * watchdog->slow)
+    /* Divided, for slow may be WEFT_FOREVER. */
+    if (watchdog->quiet_looked || (now - watchdog->quiet_since) / QUIET < watchdog->slow)
         return;
     struct weft__look *look = weft__look_begin(watchdog->runtime);
     if (look == NULL)

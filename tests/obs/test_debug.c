@@ -430,6 +430,39 @@ Test(debug, tasks_that_seem_to_wait_for_nobody_are_reported)
     ASSERT_LOGGED("other threads of this process could still wake them");
 }
 
+/* Has who watches look again and again, as dumps on a signal do. */
+static void *
+disturb_and_help(void *arg)
+{
+    struct weft__runtime *runtime = arg;
+    for (int i = 0; i < 5; i++) {
+        nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+        weft__fetch_add(&runtime->debug_wake, 1);
+        weft__sys_futex_wake(&runtime->debug_wake, 1);
+    }
+    nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+    weft_semaphore_release(&never);
+    return NULL;
+}
+
+static int
+wait_while_disturbed(void *arg)
+{
+    (void)arg;
+    pthread_t thread = t_thread(disturb_and_help, weft__sched_self()->runtime);
+    int rc = weft_semaphore_acquire(&never);
+    t_thread_join(thread);
+    return rc;
+}
+
+Test(debug, nothing_is_ever_slow_when_that_takes_for_ever)
+{
+    T_OK(weft_semaphore_open(&never, 0));
+    T_OK(run_debug(wait_while_disturbed, NULL, (weft_options){.loops = 1, .slow = WEFT_FOREVER}));
+    cr_assert(t_log_text[0] == '\0', "%s", t_log_text);
+    weft_semaphore_close(&never);
+}
+
 /* Things from outside: none of these is a deadlock, however long it takes. */
 
 static int

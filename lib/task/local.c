@@ -157,11 +157,15 @@ weft__locals_inherit(struct weft__locals **ret_table, struct weft__locals *from)
     if (table == NULL)
         return -ENOMEM;
     table->trace = from->trace;
-    for (uint32_t i = 0; i < from->n; i++) {
-        if (!inherit_entry(table, &from->entries[i])) {
-            table_drop(table);
-            return -ENOMEM;
-        }
+    /* Shared meanwhile, and so unchanged: a copy function may set values of the parent. */
+    weft__locals_ref(from);
+    bool whole = true;
+    for (uint32_t i = 0; i < from->n && whole; i++)
+        whole = inherit_entry(table, &from->entries[i]);
+    table_drop(from);
+    if (!whole) {
+        table_drop(table);
+        return -ENOMEM;
     }
     *ret_table = table;
     return 0;

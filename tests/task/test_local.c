@@ -195,6 +195,43 @@ look_for_private(void *arg)
     return weft_local_get(&private_to_one) == NULL && weft_local_get(&plain) != NULL ? 0 : -EPROTO;
 }
 
+#define SET_BY_COPYING 5
+static weft_local set_by_copying[SET_BY_COPYING];
+
+static void *
+copy_and_set_others(void *value)
+{
+    for (int i = 0; i < SET_BY_COPYING; i++)
+        T_OK(weft_local_set(&set_by_copying[i], value));
+    return value;
+}
+
+static weft_local busy = {.copy = copy_and_set_others};
+
+static int
+inherits_what_was_there_before(void *arg)
+{
+    (void)arg;
+    cr_assert(weft_local_get(&busy) == T_NUMBER(7));
+    cr_assert(weft_local_get(&plain) == T_NUMBER(1));
+    for (int i = 0; i < SET_BY_COPYING; i++)
+        cr_assert(weft_local_get(&set_by_copying[i]) == NULL);
+    return 0;
+}
+
+TASK_TEST(local, a_copy_function_may_set_values_of_the_parent)
+{
+    T_OK(weft_local_set(&busy, T_NUMBER(7)));
+    T_OK(weft_local_set(&plain, T_NUMBER(1)));
+    weft_task *task;
+    int result;
+    T_OK(weft_task_spawn(&task, inherits_what_was_there_before, NULL, NULL));
+    T_OK(weft_task_join(task, &result));
+    T_OK(result);
+    for (int i = 0; i < SET_BY_COPYING; i++)
+        cr_assert(weft_local_get(&set_by_copying[i]) == T_NUMBER(7));
+}
+
 TASK_TEST(local, a_copy_of_nothing_is_no_value)
 {
     weft_task *task;

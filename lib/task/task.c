@@ -218,8 +218,9 @@ weft__task_finish(struct weft__sched *sched, struct weft_task *task, int rc)
         weft__group_child_finished(task);
         return; /* the group gives the handle up */
     }
+    /* Not released outright: a request may be on its way. */
     if (!task->has_handle)
-        weft__task_release(sched, task);
+        weft__task_request(task, WEFT__OP_CLOSE, 0);
 }
 
 void

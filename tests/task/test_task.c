@@ -842,3 +842,40 @@ Test(task, measured_stacks_are_known_after_the_end)
                   &(weft_options){.loops = 1, .measure_stacks = 1, .signals = WEFT_SIGNALS_NONE}));
     t_leak_end();
 }
+
+/* ---- Requests that come too late ------------------------------------------------------------ */
+
+static void *
+cancel_from_thread(void *task)
+{
+    weft_task_cancel(task);
+    return NULL;
+}
+
+/* Is alive until its cancellation has been asked for, and ends before it comes. */
+static int
+end_when_cancelled(void *arg)
+{
+    bool *ended = arg;
+    t_thread_join(t_thread(cancel_from_thread, weft_task_self()));
+    *ended = true;
+    return 0;
+}
+
+/* Not each time, for messages may be looked at first. */
+TASK_TEST(task, one_without_a_handle_leaves_no_request_to_its_successor)
+{
+    for (int round = 0; round < 8; round++) {
+        bool ended = false;
+        T_OK(weft_task_spawn(NULL, end_when_cancelled, &ended, NULL));
+        while (!ended)
+            T_OK(weft_yield());
+        /* It gets the memory of the one that ended. */
+        weft_task *next;
+        T_OK(weft_task_spawn(&next, t_forever, NULL, NULL));
+        t_thread_join(t_thread(cancel_from_thread, next));
+        int result;
+        T_OK(weft_task_join(next, &result));
+        cr_assert(result == -ECANCELED);
+    }
+}

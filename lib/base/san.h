@@ -35,6 +35,7 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 #if defined(WEFT_VALGRIND)
+#include <valgrind/memcheck.h>
 #include <valgrind/valgrind.h>
 #endif
 
@@ -179,6 +180,18 @@ weft__san_quiet_end(void)
 {
 #if defined(WEFT_VALGRIND)
     VALGRIND_ENABLE_ERROR_REPORTING;
+#endif
+}
+
+/* What was found out by such reads is a fact, whatever memcheck thinks of the words it came from. */
+static inline void
+weft__san_defined(void *value, size_t size)
+{
+#if defined(WEFT_VALGRIND)
+    (void)VALGRIND_MAKE_MEM_DEFINED(value, size);
+#else
+    (void)value;
+    (void)size;
 #endif
 }
 

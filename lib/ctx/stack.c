@@ -160,7 +160,9 @@ weft__stack_used(const struct weft__stack *stack)
     const uint64_t *used = first_used((const uint64_t *)(const void *)first_resident(stack),
                                       (const uint64_t *)(const void *)end);
     weft__san_quiet_end();
-    return (size_t)(end - (const char *)used);
+    size_t bytes = (size_t)(end - (const char *)used);
+    weft__san_defined(&bytes, sizeof bytes);
+    return bytes;
 }
 
 void

@@ -12,6 +12,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "flow/claimed.h"
 #include "flow/future_priv.h"
 #include "flow/select_priv.h"
 #include "flow/waitq.h"
@@ -62,9 +63,7 @@ static inline int
 settle(struct weft__future *future, int result, void *value, const char *text, bool own_text,
        bool cancelled)
 {
-    /* Claimed waiters, chained through their messages, which nobody else uses meanwhile. */
-    struct weft__waiter *claimed = NULL;
-    struct weft__mpsc_node *last = NULL;
+    struct weft__claimed claimed = {.first = NULL};
     struct weft__list selects;
     weft__list_init(&selects);
 
@@ -82,14 +81,8 @@ settle(struct weft__future *future, int result, void *value, const char *text, b
         call_back(future);
     future->state = WEFT__FUTURE_DONE;
     struct weft__waiter *waiter;
-    while ((waiter = weft__waitq_claim(&future->line)) != NULL) {
-        weft__mpsc_set_next(&waiter->message.node, NULL);
-        if (last == NULL)
-            claimed = waiter;
-        else
-            weft__mpsc_set_next(last, &waiter->message.node);
-        last = &waiter->message.node;
-    }
+    while ((waiter = weft__waitq_claim(&future->line)) != NULL)
+        weft__claimed_add(&claimed, waiter);
     if (__builtin_expect(!weft__list_empty(&future->selects), 0))
         weft__stand_claim_all(&future->selects, &selects);
     weft__unlock(&future->lock);
@@ -101,12 +94,7 @@ settle(struct weft__future *future, int result, void *value, const char *text, b
             *(int *)stand->item = result;
         weft__stand_deliver(stand, 0);
     }
-    while (claimed != NULL) {
-        struct weft__waiter *next =
-            (struct weft__waiter *)(void *)weft__mpsc_next(&claimed->message.node);
-        weft__deliver(claimed, 0);
-        claimed = next;
-    }
+    weft__claimed_deliver(&claimed, 0);
     return 0;
 }
 

@@ -42,7 +42,9 @@ asan | ubsan | tsan)
     ;;
 valgrind)
     # One log per process; only those with errors count, below.
-    run=(valgrind -q --trace-children=yes --leak-check=full --errors-for-leak-kinds=definite
+    # The compiler, which makes a job for a test, is not ours to check.
+    run=(valgrind -q --trace-children=yes --trace-children-skip='*/gcc,*/cc,*/*-gcc-*'
+        --leak-check=full --errors-for-leak-kinds=definite
         --show-leak-kinds=definite --suppressions=tests/support/valgrind.supp
         --log-file="$logs/vg.%p" "${run[@]}")
     ;;

@@ -148,7 +148,7 @@ thread_main(void *arg)
         void *its_arg = call->arg;
         /* Counted now: its task has not left yet. */
         struct weft__locals *locals = weft__locals_ref(call->locals);
-        weft__store(&self->call, call);
+        weft__store_release(&self->call, call); /* the lock orders it for leave_behind */
         weft__unlock(&executor->lock);
         weft__executor_wake(executor, to_wake);
         if (place != NULL)

@@ -183,7 +183,7 @@ weft__san_quiet_end(void)
 #endif
 }
 
-/* What was found out by such reads is a fact, whatever memcheck thinks of the words it came from. */
+/* What was found out by such reads is a fact, whatever memcheck thinks of where it came from. */
 static inline void
 weft__san_defined(void *value, size_t size)
 {

@@ -74,7 +74,12 @@ LIBS         := -levent_core $(LDLIBS)
 
 objects_of = $(patsubst %,$(OBJ)/%.o,$(basename $(1)))
 
-LIB_SRC   := $(filter-out lib/ctx/ctx_ucontext.c,$(sort $(wildcard lib/*/*.c))) \
+# Three libraries beside the core, so that it needs neither c-ares nor OpenSSL nor curl. They use
+# its public headers alone, as any program does.
+DNS_SRC   := $(sort $(wildcard lib/io/dns*.c))
+TLS_SRC   := $(sort $(wildcard lib/io/tls*.c))
+HTTP_SRC  := $(sort $(wildcard lib/http/*.c))
+LIB_SRC   := $(filter-out lib/ctx/ctx_ucontext.c $(DNS_SRC) $(TLS_SRC) $(HTTP_SRC),$(sort $(wildcard lib/*/*.c))) \
              $(if $(CTX),lib/ctx/ctx_ucontext.c,$(wildcard lib/ctx/ctx_$(ARCH).S)) \
              $(filter-out workers/weft-worker.c,$(sort $(wildcard workers/*.c)))
 JOB_SRC   := $(sort $(wildcard workers/jobs/*.c))
@@ -83,30 +88,44 @@ TEST_SRC  := $(sort $(wildcard tests/*/test_*.c tests/conformance/*.c tests/stre
              $(filter-out %_criterion.c,$(sort $(wildcard tests/support/*.c))) \
              $(wildcard tests/support/$(MODE)_criterion.c)
 EXAMPLES  := $(sort $(wildcard examples/*.c))
+# A larger example is a folder; its program bears the folder's name.
+LARGE     := $(patsubst examples/%/main.c,%,$(sort $(wildcard examples/*/main.c)))
+LARGE_SRC := $(sort $(wildcard examples/*/*.c))
 BENCHES   := $(sort $(wildcard bench/micro/*.c) $(filter-out bench/net/load.c,$(wildcard bench/net/*.c)))
 NET_SRC   := $(sort $(wildcard bench/net/load.c bench/rivals/*_echo.c))
 
 LIB_OBJ   := $(call objects_of,$(LIB_SRC))
+DNS_OBJ   := $(call objects_of,$(DNS_SRC))
+TLS_OBJ   := $(call objects_of,$(TLS_SRC))
+HTTP_OBJ  := $(call objects_of,$(HTTP_SRC))
 JOB_OBJ   := $(call objects_of,$(JOB_SRC))
 BENCH_OBJ := $(call objects_of,$(BENCH_SRC))
 NET_OBJ   := $(call objects_of,$(NET_SRC))
 TEST_OBJ  := $(call objects_of,$(TEST_SRC))
-ALL_OBJ   := $(LIB_OBJ) $(JOB_OBJ) $(BENCH_OBJ) $(NET_OBJ) $(TEST_OBJ) \
-             $(call objects_of,$(EXAMPLES) $(BENCHES) $(wildcard workers/weft-worker.c))
+ALL_OBJ   := $(LIB_OBJ) $(DNS_OBJ) $(TLS_OBJ) $(HTTP_OBJ) $(JOB_OBJ) $(BENCH_OBJ) $(NET_OBJ) $(TEST_OBJ) \
+             $(call objects_of,$(EXAMPLES) $(LARGE_SRC) $(BENCHES) $(wildcard workers/weft-worker.c))
 
 STATIC := $(BUILD)/libweft.a
 SHARED := $(BUILD)/libweft.so.$(VERSION)
+# weft's other libraries, as far as there is anything in them, in the order a linker wants.
+MORE        := $(if $(HTTP_SRC),http) $(if $(TLS_SRC),tls) $(if $(DNS_SRC),dns)
+MORE_STATIC := $(MORE:%=$(BUILD)/libweft-%.a)
+MORE_SHARED := $(MORE:%=$(BUILD)/libweft-%.so.$(VERSION))
+DNS_LIBS    := -lcares
+TLS_LIBS    := -lssl -lcrypto
+HTTP_LIBS   := -lcurl
 TOOLS  := $(if $(wildcard workers/weft-worker.c),$(BUILD)/weft-worker) \
           $(if $(wildcard bench/main.c),$(BUILD)/weft-compare)
-EXAMPLE_BIN := $(EXAMPLES:examples/%.c=$(BUILD)/examples/%)
+EXAMPLE_BIN := $(EXAMPLES:examples/%.c=$(BUILD)/examples/%) $(LARGE:%=$(BUILD)/examples/%)
 BENCH_BIN   := $(patsubst %.c,$(BUILD)/bench/%,$(notdir $(BENCHES)))
 TESTS       := $(BUILD)/weft-tests
 
 # ---- Building -------------------------------------------------------------------------------
 
-.PHONY: all lib tools examples benches objects
+.PHONY: all lib core tools examples benches objects
 all: lib tools examples benches
-lib: $(STATIC) $(SHARED)
+core: $(STATIC) $(SHARED)
+lib: core $(MORE_STATIC) $(MORE_SHARED)
 tools: $(TOOLS)
 examples: $(EXAMPLE_BIN)
 benches: $(BENCH_BIN)
@@ -119,7 +138,7 @@ ELSEWHERE := test asan ubsan tsan valgrind record-tests cross-test compare bench
              uninstall deps clean help
 ifneq ($(filter-out $(ELSEWHERE),$(or $(MAKECMDGOALS),all)),)
 FLAGS_NOW   := $(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(FOR_LIB) $(FOR_BENCH) $(FOR_TESTS) $(ALL_LDFLAGS) $(LIBS)
-SOURCES_NOW := $(LIB_SRC) $(JOB_SRC) $(BENCH_SRC) $(TEST_SRC)
+SOURCES_NOW := $(LIB_SRC) $(DNS_SRC) $(TLS_SRC) $(HTTP_SRC) $(JOB_SRC) $(BENCH_SRC) $(TEST_SRC)
 ifneq ($(file <$(BUILD)/flags),$(FLAGS_NOW))
 $(shell mkdir -p $(BUILD))$(file >$(BUILD)/flags,$(FLAGS_NOW))
 endif
@@ -158,6 +177,23 @@ $(SHARED): $(LIB_OBJ) $(BUILD)/sources
 	@ln -sf $(@F) $(BUILD)/libweft.so.$(SOMAJOR)
 	@ln -sf libweft.so.$(SOMAJOR) $(BUILD)/libweft.so
 
+define MORE_RULES
+$(BUILD)/libweft-$(1).a: $$($(2)_OBJ) $(BUILD)/sources
+	@$(if $(Q),echo "  AR    $$@")
+	$(Q)rm -f $$@ && $(AR) rcs $$@ $$($(2)_OBJ)
+
+$(BUILD)/libweft-$(1).so.$(VERSION): $$($(2)_OBJ) $(SHARED) $(3:%=$(BUILD)/libweft-%.so.$(VERSION)) $(BUILD)/sources
+	@$(if $(Q),echo "  LD    $$@")
+	$(Q)$(CC) -shared -Wl,-soname,libweft-$(1).so.$(SOMAJOR) $(if $(findstring -fsanitize,$(ALL_LDFLAGS)),,-Wl$(,)-z$(,)defs) \
+	    $(ALL_LDFLAGS) -o $$@ $$($(2)_OBJ) -L$(BUILD) $(3:%=-lweft-%) -lweft $$($(2)_LIBS)
+	@ln -sf $$(@F) $(BUILD)/libweft-$(1).so.$(SOMAJOR)
+	@ln -sf libweft-$(1).so.$(SOMAJOR) $(BUILD)/libweft-$(1).so
+endef
+, := ,
+$(eval $(call MORE_RULES,dns,DNS,))
+$(eval $(call MORE_RULES,tls,TLS,))
+$(eval $(call MORE_RULES,http,HTTP,$(if $(TLS_SRC),tls)))
+
 # The tools load jobs from a user's .so, which calls weft: they carry the whole library, exported.
 WHOLE := -rdynamic -Wl,--whole-archive $(STATIC) -Wl,--no-whole-archive
 
@@ -169,19 +205,29 @@ $(BUILD)/weft-worker: $(OBJ)/workers/weft-worker.o $(JOB_OBJ) $(STATIC)
 $(BUILD)/weft-compare: $(BENCH_OBJ) $(JOB_OBJ) $(STATIC) $(BUILD)/sources
 	$(link) $(filter %.o,$^) $(WHOLE) $(LIBS) -ldl -lm
 
-$(BUILD)/examples/%: $(OBJ)/examples/%.o $(STATIC)
-	$(link) $^ $(LIBS) -lm
+# What a program of ours may need beside the core; what it does not need is left out.
+ALL_LIBS := -Wl,--as-needed $(if $(HTTP_SRC),$(HTTP_LIBS)) $(if $(TLS_SRC),$(TLS_LIBS)) \
+            $(if $(DNS_SRC),$(DNS_LIBS)) $(LIBS)
+
+$(BUILD)/examples/%: $(OBJ)/examples/%.o $(MORE_STATIC) $(STATIC)
+	$(link) $^ $(ALL_LIBS) -lm -ljansson
+
+define LARGE_RULES
+$(BUILD)/examples/$(1): $(call objects_of,$(wildcard examples/$(1)/*.c)) $(MORE_STATIC) $(STATIC) $(BUILD)/sources
+	$$(link) $$(filter-out %/sources,$$^) $$(ALL_LIBS) -lm -ljansson
+endef
+$(foreach name,$(LARGE),$(eval $(call LARGE_RULES,$(name))))
 
 STAT_OBJ := $(call objects_of,$(wildcard bench/stat.c))
 $(BUILD)/bench/%: $(OBJ)/bench/micro/%.o $(STAT_OBJ) $(STATIC)
 	$(link) $^ $(LIBS) -ldl -lm
 # The network benches share one client and the rivals they are measured against.
-$(BUILD)/bench/%: $(OBJ)/bench/net/%.o $(NET_OBJ) $(STAT_OBJ) $(STATIC)
-	$(link) $^ $(LIBS) -ldl -lm
+$(BUILD)/bench/%: $(OBJ)/bench/net/%.o $(NET_OBJ) $(STAT_OBJ) $(MORE_STATIC) $(STATIC)
+	$(link) $^ $(ALL_LIBS) -ldl -lm
 
 # One Criterion program with all tests, linked with the objects, so that it reaches weft__ names.
-$(TESTS): $(TEST_OBJ) $(LIB_OBJ) $(JOB_OBJ) $(filter-out $(OBJ)/bench/main.o,$(BENCH_OBJ)) $(BUILD)/sources
-	$(link) -rdynamic $(filter %.o,$^) $(LIBS) -lcriterion -ldl -lm
+$(TESTS): $(TEST_OBJ) $(LIB_OBJ) $(DNS_OBJ) $(TLS_OBJ) $(HTTP_OBJ) $(JOB_OBJ) $(filter-out $(OBJ)/bench/main.o,$(BENCH_OBJ)) $(BUILD)/sources
+	$(link) -rdynamic $(filter %.o,$^) $(HTTP_LIBS) $(TLS_LIBS) $(DNS_LIBS) -lhiredis -levent $(LIBS) -lcriterion -ldl -lm
 
 # ---- Testing --------------------------------------------------------------------------------
 # Each of these makes sure of its packages and then makes `check` in its mode. Plain `make test`
@@ -189,15 +235,15 @@ $(TESTS): $(TEST_OBJ) $(LIB_OBJ) $(JOB_OBJ) $(filter-out $(OBJ)/bench/main.o,$(B
 
 .PHONY: test asan ubsan tsan valgrind check record-tests cross-test
 test:
-	@.ci/deps build test
+	@.ci/deps build net test
 	@+$(MAKE) --no-print-directory MODE=test check
 
 asan ubsan:
-	@.ci/deps build test
+	@.ci/deps build net test
 	@+$(MAKE) --no-print-directory MODE=$@ check
 
 tsan valgrind:
-	@.ci/deps build test $@
+	@.ci/deps build net test $@
 	@+$(MAKE) --no-print-directory MODE=$@ check
 
 PARTS ?= unit $(if $(filter test,$(MODE)),$(if $(CTX)$(FILTER),,tools examples models))
@@ -223,18 +269,18 @@ cross-test:
 .PHONY: compare bench rivals
 compare:
 	@.ci/deps build compare
-	@+$(MAKE) --no-print-directory MODE=release lib tools
+	@+$(MAKE) --no-print-directory MODE=release core tools
 	@build/release/weft-compare suite --out build/compare
 
 bench:
-	@.ci/deps build
+	@.ci/deps build net
 	@+$(MAKE) --no-print-directory MODE=release benches
 	@for b in $(patsubst %.c,build/release/bench/%,$(notdir $(BENCHES))); do \
 	    echo "== $$b"; "$$b" || exit 1; done
 
 # The toolchains of others are asked for by none of our groups: what is not here is not measured.
 rivals:
-	@.ci/deps build
+	@.ci/deps build net
 	@+$(MAKE) --no-print-directory MODE=release benches
 	@bench/rivals/run.sh
 
@@ -242,7 +288,7 @@ rivals:
 
 .PHONY: lint fmt
 lint:
-	@.ci/deps build test lint
+	@.ci/deps build net test lint
 	@+MAKE='$(MAKE)' tests/lint/run.sh
 
 fmt:
@@ -267,22 +313,42 @@ Libs.private: -pthread
 Cflags: -I$${includedir}
 endef
 
+# more_pc NAME,DESCRIPTION,REQUIRES,REQUIRES.PRIVATE
+define more_pc
+prefix=$(PREFIX)
+libdir=$(patsubst $(PREFIX)/%,$${prefix}/%,$(LIBDIR))
+includedir=$${prefix}/include
+
+Name: weft-$(1)
+Description: $(2)
+Version: $(VERSION)
+Requires: $(3)
+Requires.private: $(4)
+Libs: -L$${libdir} -lweft-$(1)
+Cflags: -I$${includedir}
+endef
+
 install: lib tools
 	$(file >$(BUILD)/weft.pc,$(WEFT_PC))
+	$(file >$(BUILD)/weft-dns.pc,$(call more_pc,dns,Names looked up by c-ares on weft's loops,weft,libcares))
+	$(file >$(BUILD)/weft-tls.pc,$(call more_pc,tls,TLS streams for weft by OpenSSL,weft,openssl))
+	$(file >$(BUILD)/weft-http.pc,$(call more_pc,http,HTTP client and server for weft,weft weft-tls,libcurl))
 	install -d $(DESTDIR)$(PREFIX)/include/weft $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(PREFIX)/bin
 	install -m 644 $(wildcard include/*.h) $(DESTDIR)$(PREFIX)/include
 	install -m 644 $(wildcard include/weft/*.h) $(DESTDIR)$(PREFIX)/include/weft
-	install -m 644 $(STATIC) $(DESTDIR)$(LIBDIR)
-	install -m 755 $(SHARED) $(DESTDIR)$(LIBDIR)
-	ln -sf libweft.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libweft.so.$(SOMAJOR)
-	ln -sf libweft.so.$(SOMAJOR) $(DESTDIR)$(LIBDIR)/libweft.so
-	install -m 644 $(BUILD)/weft.pc $(DESTDIR)$(LIBDIR)/pkgconfig
+	install -m 644 $(STATIC) $(MORE_STATIC) $(DESTDIR)$(LIBDIR)
+	install -m 755 $(SHARED) $(MORE_SHARED) $(DESTDIR)$(LIBDIR)
+	for l in weft $(MORE:%=weft-%); do \
+	    ln -sf lib$$l.so.$(VERSION) $(DESTDIR)$(LIBDIR)/lib$$l.so.$(SOMAJOR) && \
+	    ln -sf lib$$l.so.$(SOMAJOR) $(DESTDIR)$(LIBDIR)/lib$$l.so && \
+	    install -m 644 $(BUILD)/$$l.pc $(DESTDIR)$(LIBDIR)/pkgconfig || exit 1; done
 	$(if $(strip $(TOOLS)),install -m 755 $(TOOLS) $(DESTDIR)$(PREFIX)/bin)
 
 uninstall:
 	rm -f $(HEADERS:%=$(DESTDIR)$(PREFIX)/%)
-	rm -f $(DESTDIR)$(LIBDIR)/libweft.a $(DESTDIR)$(LIBDIR)/libweft.so $(DESTDIR)$(LIBDIR)/libweft.so.$(SOMAJOR)*
-	rm -f $(DESTDIR)$(LIBDIR)/pkgconfig/weft.pc
+	for l in weft weft-dns weft-tls weft-http; do \
+	    rm -f $(DESTDIR)$(LIBDIR)/lib$$l.a $(DESTDIR)$(LIBDIR)/lib$$l.so \
+	        $(DESTDIR)$(LIBDIR)/lib$$l.so.$(SOMAJOR)* $(DESTDIR)$(LIBDIR)/pkgconfig/$$l.pc; done
 	rm -f $(DESTDIR)$(PREFIX)/bin/weft-worker $(DESTDIR)$(PREFIX)/bin/weft-compare
 	-rmdir $(DESTDIR)$(PREFIX)/include/weft
 
@@ -290,7 +356,7 @@ uninstall:
 
 .PHONY: deps clean help
 deps:
-	@.ci/deps build test compare
+	@.ci/deps build net test compare
 
 clean:
 	rm -rf build

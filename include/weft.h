@@ -31,6 +31,7 @@
 #include <weft/debug.h>
 #include <weft/fd.h>
 #include <weft/net.h>
+#include <weft/stream.h>
 #include <weft/procpool.h>
 #include <weft/job.h>
 #include <weft/worker.h>

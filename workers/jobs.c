@@ -45,13 +45,13 @@ static int
 check(const weft_job *job)
 {
     if (job->name == NULL || job->run == NULL)
-        return weft__error_note(-EINVAL, "a job without a name or a function");
+        return weft_error_note(-EINVAL, "a job without a name or a function");
     size_t len = strlen(job->name);
     if (len == 0 || len > NAME_MAX_LEN)
-        return weft__error_note(-EINVAL, "the job's name has %zu bytes, not 1 to 63", len);
+        return weft_error_note(-EINVAL, "the job's name has %zu bytes, not 1 to 63", len);
     const weft_job *other = slots[slot_of(job->name)];
     if (other != NULL && other != job)
-        return weft__error_note(-EEXIST, "another job is registered as \"%s\"", job->name);
+        return weft_error_note(-EEXIST, "another job is registered as \"%s\"", job->name);
     return 0;
 }
 
@@ -63,9 +63,9 @@ add(const weft_job *job)
     if (slots[i] == job)
         return 0;
     if (slots[i] != NULL)
-        return weft__error_note(-EEXIST, "two jobs are called \"%s\"", job->name);
+        return weft_error_note(-EEXIST, "two jobs are called \"%s\"", job->name);
     if (n_jobs == JOBS_MAX)
-        return weft__error_note(-ENOSPC, "%d jobs are registered, there is no room for more",
+        return weft_error_note(-ENOSPC, "%d jobs are registered, there is no room for more",
                                 JOBS_MAX);
     n_jobs++;
     __atomic_store_n(&slots[i], job, __ATOMIC_SEQ_CST); /* pairs with the load in slot_of */
@@ -111,10 +111,10 @@ add_table(const weft_job *table)
         if (rc < 0)
             return rc;
         if (named_before(table, n))
-            return weft__error_note(-EEXIST, "two jobs are called \"%s\"", table[n].name);
+            return weft_error_note(-EEXIST, "two jobs are called \"%s\"", table[n].name);
         fresh += slots[slot_of(table[n].name)] == NULL;
         if (n_jobs + fresh > JOBS_MAX)
-            return weft__error_note(-ENOSPC, "%zu jobs are registered, %d are the most", n_jobs,
+            return weft_error_note(-ENOSPC, "%zu jobs are registered, %d are the most", n_jobs,
                                     JOBS_MAX);
     }
     for (size_t i = 0; i < n; i++)
@@ -127,11 +127,11 @@ weft_job_load(const char *path)
 {
     void *object = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (object == NULL)
-        return weft__error_note(WEFT_E_JOB_UNKNOWN, "%s", dlerror());
+        return weft_error_note(WEFT_E_JOB_UNKNOWN, "%s", dlerror());
     const weft_job *table = dlsym(object, "weft_jobs");
     int rc;
     if (table == NULL) {
-        rc = weft__error_note(WEFT_E_JOB_UNKNOWN, "%s: exports no weft_jobs", path);
+        rc = weft_error_note(WEFT_E_JOB_UNKNOWN, "%s: exports no weft_jobs", path);
     } else {
         pthread_mutex_lock(&adding);
         rc = add_table(table);

@@ -339,7 +339,7 @@ service_start(weft__loops *loops)
 {
     int rc = pthread_create(&loops->service, NULL, service_main, loops);
     if (rc != 0)
-        return weft__error_note(-rc, "the thread of the loops could not be started");
+        return weft_error_note(-rc, "the thread of the loops could not be started");
     pthread_mutex_lock(&loops->lock);
     while (!loops->published)
         pthread_cond_wait(&loops->changed, &loops->lock);
@@ -347,7 +347,7 @@ service_start(weft__loops *loops)
     pthread_mutex_unlock(&loops->lock);
     if (rc < 0) {
         pthread_join(loops->service, NULL);
-        return weft__error_note(rc, "%s", loops->reason);
+        return weft_error_note(rc, "%s", loops->reason);
     }
     return 0;
 }
@@ -521,7 +521,7 @@ take_away_all(weft__loops *loops)
         for (struct run *run = loop->runs; run != NULL; run = run->next) {
             if (run->call == NULL)
                 continue;
-            weft__log(WEFT_LOG_WARN, "%s: job \"%s\" still runs, its loop is left behind",
+            weft_log(WEFT_LOG_WARN, "%s: job \"%s\" still runs, its loop is left behind",
                       weft_workers_spec(loops->workers), run->job->name);
             weft__call_private_of(run->call)->next = taken;
             taken = run->call;

@@ -249,7 +249,7 @@ thread_start(struct pool *pool, weft_call *call, unsigned number)
     pthread_mutex_unlock(&pool->lock);
     call->started = 0;
     weft__free(thread);
-    return weft__error_note(-ENOMEM, "thread %u could not be started: %s", number,
+    return weft_error_note(-ENOMEM, "thread %u could not be started: %s", number,
                             weft_strerror(-rc));
 }
 
@@ -348,7 +348,7 @@ leave_behind(struct pool *pool, weft_call *list)
             at = &thread->next;
             continue;
         }
-        weft__log(WEFT_LOG_WARN, "%s: job \"%s\" still runs, its thread is left behind",
+        weft_log(WEFT_LOG_WARN, "%s: job \"%s\" still runs, its thread is left behind",
                   weft_workers_spec(pool->workers), thread->job->name);
         weft__call_private_of(thread->call)->next = list;
         list = thread->call;

@@ -51,9 +51,9 @@ weft__wire_prefix(const weft__wire_message *message,
     bool is_call = message->kind == WEFT__WIRE_CALL;
     size_t name_len = is_call ? strnlen(message->name, sizeof message->name) : 0;
     if (is_call && (name_len == 0 || name_len > WEFT__WIRE_NAME_MAX))
-        return weft__error_note(-EINVAL, "wire: a job's name has 1 to 63 bytes");
+        return weft_error_note(-EINVAL, "wire: a job's name has 1 to 63 bytes");
     if (message->payload.len > WEFT__WIRE_PAYLOAD_MAX)
-        return weft__error_note(-EMSGSIZE, "wire: a payload of %zu bytes, over the limit of 1 GiB",
+        return weft_error_note(-EMSGSIZE, "wire: a payload of %zu bytes, over the limit of 1 GiB",
                                 message->payload.len);
 
     memcpy(ret_prefix, magic, sizeof magic);
@@ -90,11 +90,11 @@ weft__wire_parse(weft_bytes bytes, weft__wire_message *ret_message)
 {
     const unsigned char *at = bytes.data;
     if (bytes.len < WEFT__WIRE_HEAD)
-        return weft__error_note(-EPROTO, "wire: %zu bytes are too few for a message", bytes.len);
+        return weft_error_note(-EPROTO, "wire: %zu bytes are too few for a message", bytes.len);
     if (memcmp(at, magic, sizeof magic) != 0)
-        return weft__error_note(-EPROTO, "wire: not a message of weft");
+        return weft_error_note(-EPROTO, "wire: not a message of weft");
     if (at[AT_VERSION] != WEFT__WIRE_VERSION)
-        return weft__error_note(-EPROTO, "wire: version %d, this library speaks version %d",
+        return weft_error_note(-EPROTO, "wire: version %d, this library speaks version %d",
                                 at[AT_VERSION], WEFT__WIRE_VERSION);
 
     int kind = at[AT_KIND];
@@ -102,16 +102,16 @@ weft__wire_parse(weft_bytes bytes, weft__wire_message *ret_message)
     bool named = kind == WEFT__WIRE_CALL && name_len >= 1 && name_len <= WEFT__WIRE_NAME_MAX;
     bool nameless = kind == WEFT__WIRE_REPLY && name_len == 0;
     if ((!named && !nameless) || at[AT_ZERO] != 0)
-        return weft__error_note(-EPROTO, "wire: neither a call with a name nor a reply");
+        return weft_error_note(-EPROTO, "wire: neither a call with a name nor a reply");
 
     /* Subtracted, not added: a length of nearly 2^64 must not wrap round. */
     size_t rest = bytes.len - WEFT__WIRE_HEAD;
     uint64_t payload_len = get_u64(at + AT_PAYLOAD);
     if (rest < name_len || rest - name_len != payload_len || payload_len > WEFT__WIRE_PAYLOAD_MAX)
-        return weft__error_note(-EPROTO, "wire: the message says %llu bytes of payload, %zu came",
+        return weft_error_note(-EPROTO, "wire: the message says %llu bytes of payload, %zu came",
                                 (unsigned long long)payload_len, bytes.len);
     if (name_len > 0 && memchr(at + WEFT__WIRE_HEAD, '\0', name_len) != NULL)
-        return weft__error_note(-EPROTO, "wire: a job's name with a zero byte");
+        return weft_error_note(-EPROTO, "wire: a job's name with a zero byte");
 
     int64_t first = (int64_t)get_u64(at + AT_FIRST);
     int64_t started = (int64_t)get_u64(at + AT_STARTED);
@@ -119,7 +119,7 @@ weft__wire_parse(weft_bytes bytes, weft__wire_message *ret_message)
     if (kind == WEFT__WIRE_CALL
             ? started != 0 || ended != 0
             : first < INT32_MIN || first > INT32_MAX || started < 0 || ended < started)
-        return weft__error_note(-EPROTO, "wire: a result or a time out of range");
+        return weft_error_note(-EPROTO, "wire: a result or a time out of range");
 
     memset(ret_message, 0, sizeof *ret_message);
     ret_message->kind = (enum weft__wire_kind)kind;
@@ -145,7 +145,7 @@ weft__wire_serve(weft_bytes call, weft_buf *out)
     if (rc < 0)
         return rc;
     if (request.kind != WEFT__WIRE_CALL)
-        return weft__error_note(-EPROTO, "wire: a reply where a call was expected");
+        return weft_error_note(-EPROTO, "wire: a reply where a call was expected");
 
     weft_time deadline = WEFT_FOREVER;
     if (request.remaining < WEFT_FOREVER - read_at)

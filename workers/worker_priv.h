@@ -55,9 +55,9 @@ void weft__workers_unref(weft_workers *workers);
 /* The library's own error notes, memory and broken promises. Declared here once more because
  * workers see public headers only, yet are part of the library and must count in its leak check
  * like any other part. */
-int weft__error_note(int rc, const char *format, ...) __attribute__((cold, format(printf, 2, 3)));
+int weft_error_note(int rc, const char *format, ...) __attribute__((cold, format(printf, 2, 3)));
 void weft__fatal(const char *format, ...) __attribute__((noreturn, cold, format(printf, 1, 2)));
-void weft__log(weft_log_level level, const char *format, ...)
+void weft_log(weft_log_level level, const char *format, ...)
     __attribute__((cold, format(printf, 2, 3)));
 void *weft__alloc_zeroed(size_t size);
 void weft__free(void *memory);

@@ -130,6 +130,51 @@ typedef struct weft_allocator {
  */
 int weft_set_allocator(const weft_allocator *allocator);
 
+/*
+ * weft_memory_alloc - memory from weft's allocator, for libraries that build on weft
+ *
+ * size     in bytes; 0 counts as 1
+ *
+ * Returns  not zeroed, aligned as the allocator does; NULL when there is none
+ * Waits    no
+ * Threads  any
+ * Source   malloc(3)
+ */
+void *weft_memory_alloc(size_t size);
+
+/*
+ * weft_memory_zeroed - the same, zeroed
+ *
+ * Returns  as weft_memory_alloc
+ * Waits    no
+ * Threads  any
+ * Source   calloc(3)
+ */
+void *weft_memory_zeroed(size_t size);
+
+/*
+ * weft_memory_resize - make a block of weft_memory_alloc larger or smaller
+ *
+ * old      NULL allocates
+ *
+ * Returns  the block, perhaps elsewhere; NULL when there is none: old stays valid
+ * Waits    no
+ * Threads  whoever owns old
+ * Source   realloc(3)
+ */
+void *weft_memory_resize(void *old, size_t size);
+
+/*
+ * weft_memory_free - give a block of weft_memory_alloc back
+ *
+ * memory   may be NULL
+ *
+ * Waits    no
+ * Threads  whoever owns memory
+ * Source   free(3)
+ */
+void weft_memory_free(void *memory);
+
 typedef enum weft_log_level {
     WEFT_LOG_ERROR = 1, /* something was lost or given up */
     WEFT_LOG_WARN = 2,  /* a failure nobody observed, a limit reached */
@@ -150,6 +195,17 @@ typedef void weft_log_fn(void *arg, weft_log_level level, const char *line);
  * Source   event_set_log_callback
  */
 void weft_set_log(weft_log_fn *fn, void *arg);
+
+/*
+ * weft_log - send a message where weft's own go
+ *
+ * format   of one line without a newline, of which up to 1,023 bytes are kept
+ *
+ * Waits    no
+ * Threads  any
+ * Source   syslog(3)
+ */
+void weft_log(weft_log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /*
  * weft_set_fatal - what happens with the sentence of a broken promise before the process aborts

@@ -20,7 +20,19 @@
     row(WEFT_E_SPEC, -4099, "a worker spec that cannot be read")                                   \
     row(WEFT_E_STACK, -4100, "a stack size outside what is allowed")                               \
     row(WEFT_E_ADDRESS, -4101, "an address that cannot be read")                                   \
-    row(WEFT_E_BARRIER, -4102, "a barrier that one of its parties could not come to")
+    row(WEFT_E_BARRIER, -4102, "a barrier that one of its parties could not come to")              \
+    row(WEFT_E_END, -4103, "the stream ended before what was to be read")                          \
+    row(WEFT_E_NAME, -4104, "a name that no address was found for")                                \
+    row(WEFT_E_NAME_AGAIN, -4105, "names cannot be looked up at present")                          \
+    row(WEFT_E_TLS, -4106, "TLS failed")                                                           \
+    row(WEFT_E_TLS_VERIFY, -4107, "the peer's certificate was not accepted")                       \
+    row(WEFT_E_TLS_CUT, -4108, "the TLS connection was cut off without its closing message")       \
+    row(WEFT_E_HTTP, -4109, "a message that is not HTTP")                                          \
+    row(WEFT_E_HTTP_LARGE, -4110, "an HTTP message over a limit")                                  \
+    row(WEFT_E_HTTP_VERSION, -4111, "a version of HTTP that is not served")                        \
+    row(WEFT_E_URL, -4112, "a URL that cannot be read")                                            \
+    row(WEFT_E_CURL, -4113, "the HTTP request failed")                                             \
+    row(WEFT_E_EXIT, -4114, "the process ended with another status than 0")
 /* clang-format on */
 
 enum weft_error_code {
@@ -67,6 +79,20 @@ const char *weft_errname(int rc);
  * Source   dlerror(3), per task
  */
 const char *weft_error_text(void);
+
+/*
+ * weft_error_note - note the detail of a failure, for weft_error_text
+ *
+ * rc       the failure
+ * format   of the text, of which up to 191 bytes are kept
+ *
+ * Returns  rc
+ * Waits    no
+ * Threads  any
+ * Source   weft; for libraries that build on it
+ */
+int weft_error_note(int rc, const char *format, ...)
+    __attribute__((cold, format(printf, 2, 3)));
 
 WEFT_END_DECLS
 

@@ -196,7 +196,7 @@ text_of_caller(bool make)
 }
 
 int
-weft__error_note(int rc, const char *format, ...)
+weft_error_note(int rc, const char *format, ...)
 {
     va_list args;
     va_start(args, format);

@@ -63,7 +63,7 @@ weft_set_log(weft_log_fn *fn, void *arg)
 }
 
 void
-weft__log(weft_log_level level, const char *format, ...)
+weft_log(weft_log_level level, const char *format, ...)
 {
     pthread_mutex_lock(&target_lock);
     weft_log_fn *fn = target_fn;

@@ -1,5 +1,5 @@
 /*
- * log.h - messages to whoever asked for them, and the detail of the last failure.
+ * log.h - what the two public calls, weft_log and weft_error_note, need from higher layers.
  */
 #ifndef WEFT_LIB_BASE_LOG_H
 #define WEFT_LIB_BASE_LOG_H
@@ -7,17 +7,11 @@
 #include <stdbool.h>
 
 #include <weft/base.h>
-
-void weft__log(weft_log_level level, const char *format, ...)
-    __attribute__((cold, format(printf, 2, 3)));
+#include <weft/error.h>
 
 /* Debug mode was asked for: without a function, and where WEFT_LOG says nothing else, warnings go
  * to standard error from now on. */
 void weft__log_show_warnings(void);
-
-/* Notes the detail behind a failure for weft_error_text(), and returns rc. The text is per task:
- * the task layer points weft__error_detail at the running task's; otherwise it is per thread. */
-int weft__error_note(int rc, const char *format, ...) __attribute__((cold, format(printf, 2, 3)));
 
 #define WEFT__ERROR_TEXT_BYTES 192
 

@@ -109,6 +109,30 @@ weft__free_lines(void *memory)
     weft__free(given);
 }
 
+void *
+weft_memory_alloc(size_t size)
+{
+    return weft__alloc(size);
+}
+
+void *
+weft_memory_zeroed(size_t size)
+{
+    return weft__alloc_zeroed(size);
+}
+
+void *
+weft_memory_resize(void *old, size_t size)
+{
+    return weft__resize(old, size);
+}
+
+void
+weft_memory_free(void *memory)
+{
+    weft__free(memory);
+}
+
 size_t
 weft__mem_blocks(void)
 {

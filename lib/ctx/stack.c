@@ -39,7 +39,7 @@ weft__stack_round(size_t asked, size_t *ret_usable)
     if (asked == 0)
         asked = WEFT__STACK_DEFAULT;
     if (asked < WEFT__STACK_MIN || asked > WEFT__STACK_MAX)
-        return weft__error_note(WEFT_E_STACK,
+        return weft_error_note(WEFT_E_STACK,
                                 "stack_size %zu: it must be from %zu (16 KiB) to %zu (1 GiB)",
                                 asked, WEFT__STACK_MIN, WEFT__STACK_MAX);
     if (asked < WEFT__STACK_MIN * WEFT__SAN_STACK_FACTOR)
@@ -108,7 +108,7 @@ weft__slab_guard(struct weft__slab *slab, uint32_t index, bool by_mprotect)
         if (rc != -EINVAL)
             return rc;
         weft__store_relaxed(&guard_advice_missing, true);
-        weft__log(WEFT_LOG_INFO, "stacks: no MADV_GUARD_INSTALL here, guards are made by mprotect");
+        weft_log(WEFT_LOG_INFO, "stacks: no MADV_GUARD_INSTALL here, guards are made by mprotect");
     }
     return weft__sys_mprotect(guard, WEFT__STACK_GUARD, PROT_NONE);
 }

@@ -224,15 +224,15 @@ weft_executor_new(weft_executor **ret_executor, const weft_executor_options *giv
     if (given != NULL)
         options = *given;
     if (options.threads > THREADS_MAX)
-        return weft__error_note(-EINVAL, "threads must be 0 to %d, got %u", THREADS_MAX,
+        return weft_error_note(-EINVAL, "threads must be 0 to %d, got %u", THREADS_MAX,
                                 options.threads);
     if (options.threads == 0)
         options.threads = THREADS_DEFAULT;
     if (options.min_threads > options.threads)
-        return weft__error_note(-EINVAL, "min_threads must be at most threads (%u), got %u",
+        return weft_error_note(-EINVAL, "min_threads must be at most threads (%u), got %u",
                                 options.threads, options.min_threads);
     if (options.idle < 0)
-        return weft__error_note(-EINVAL, "idle must not be negative, got %lld ns",
+        return weft_error_note(-EINVAL, "idle must not be negative, got %lld ns",
                                 (long long)options.idle);
     if (options.idle == 0)
         options.idle = WEFT_SEC(5);
@@ -346,7 +346,7 @@ weft_executor_free(weft_executor *executor, weft_close_mode mode, weft_time grac
         weft__lock(&executor->lock);
         behind = leave_behind(executor);
         if (behind > 0)
-            weft__log(WEFT_LOG_ERROR,
+            weft_log(WEFT_LOG_ERROR,
                       "executor %s: %d threads left behind in calls that do not end",
                       executor->name, behind);
     }

@@ -143,7 +143,7 @@ static inline void
 note_text(const struct weft__future *future)
 {
     if (__builtin_expect(future->text != NULL, 0))
-        weft__error_note(0, "%s", future->text);
+        weft_error_note(0, "%s", future->text);
 }
 
 int

@@ -96,7 +96,7 @@ weft_gen_open(weft_gen *public, size_t value_bytes, weft_gen_fn *fn, void *arg,
     struct gen *gen = (struct gen *)(void *)public;
     struct weft__sched *sched = weft__sched_self();
     if (sched == NULL || sched->current == NULL)
-        return weft__error_note(-EPERM, "a generator runs inside a task: on a plain thread wrap "
+        return weft_error_note(-EPERM, "a generator runs inside a task: on a plain thread wrap "
                                         "its use in weft_run_here");
     struct weft__stack *stack;
     int rc = take_stack(sched, options != NULL ? options->stack_size : 0, &stack);
@@ -227,9 +227,9 @@ weft_gen_send(weft_gen *public, const void *sent, void *ret_value)
     if (rc < 0)
         return rc;
     if (gen->sent_bytes == 0)
-        return weft__error_note(-EINVAL, "a generator opened without sent_bytes is sent nothing");
+        return weft_error_note(-EINVAL, "a generator opened without sent_bytes is sent nothing");
     if (!gen->started)
-        return weft__error_note(-EINVAL, "nothing can be sent to a generator that has not come to "
+        return weft_error_note(-EINVAL, "nothing can be sent to a generator that has not come to "
                                          "its first yield");
     return pull(gen, sent, ret_value);
 }
@@ -270,7 +270,7 @@ weft_gen_delegate(weft_gen *public, weft_gen *public_inner)
     struct gen *inner = (struct gen *)(void *)public_inner;
     assert_inside(gen);
     if (inner->value_bytes != gen->value_bytes || inner->sent_bytes != gen->sent_bytes)
-        return weft__error_note(-EINVAL,
+        return weft_error_note(-EINVAL,
                                 "a generator of %zu bytes a value (%zu sent) cannot "
                                 "delegate to one of %zu (%zu)",
                                 gen->value_bytes, gen->sent_bytes, inner->value_bytes,

@@ -38,14 +38,14 @@ weft_rate_open(weft_rate *public, const weft_rate_options *options)
     weft_time period = options->period != 0 ? options->period : WEFT_SEC(1);
     uint64_t burst = options->burst != 0 ? options->burst : 1;
     if (options->tokens == 0 || period < 0)
-        return weft__error_note(-EINVAL,
+        return weft_error_note(-EINVAL,
                                 "a rate has 1 token or more in a period that is not "
                                 "negative, got %llu in %lld ns",
                                 (unsigned long long)options->tokens, (long long)period);
     unsigned __int128 full =
         ((unsigned __int128)burst * (uint64_t)period + options->tokens - 1) / options->tokens;
     if (full > INT64_MAX / 2)
-        return weft__error_note(-EINVAL, "a burst of %llu tokens would take centuries to gather",
+        return weft_error_note(-EINVAL, "a burst of %llu tokens would take centuries to gather",
                                 (unsigned long long)burst);
     uint64_t full_fraction =
         (uint64_t)(full * options->tokens - (unsigned __int128)burst * (uint64_t)period);
@@ -92,7 +92,7 @@ check(const struct rate *rate, uint64_t tokens)
 {
     if (tokens <= rate->burst)
         return 0;
-    return weft__error_note(-EINVAL, "%llu tokens never gather in a burst of %llu",
+    return weft_error_note(-EINVAL, "%llu tokens never gather in a burst of %llu",
                             (unsigned long long)tokens, (unsigned long long)rate->burst);
 }
 

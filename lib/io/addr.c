@@ -34,12 +34,12 @@ weft_address_parse(weft_address *ret_address, const char *text)
     const char *colon = strrchr(text, ':');
     uint16_t port;
     if (colon == NULL || parse_port(colon + 1, &port) < 0)
-        return weft__error_note(WEFT_E_ADDRESS,
+        return weft_error_note(WEFT_E_ADDRESS,
                                 "'%.80s': an address ends in a colon and a port, 0 to 65535", text);
     char host[HOST_MAX];
     size_t len = (size_t)(colon - text);
     if (len >= sizeof host)
-        return weft__error_note(WEFT_E_ADDRESS, "'%.80s': the host is too long", text);
+        return weft_error_note(WEFT_E_ADDRESS, "'%.80s': the host is too long", text);
     memcpy(host, text, len);
     host[len] = '\0';
 
@@ -48,10 +48,10 @@ weft_address_parse(weft_address *ret_address, const char *text)
     if (host[0] == '[') {
         struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)(void *)&address.storage;
         if (host[len - 1] != ']')
-            return weft__error_note(WEFT_E_ADDRESS, "'%.80s': the bracket is not closed", text);
+            return weft_error_note(WEFT_E_ADDRESS, "'%.80s': the bracket is not closed", text);
         host[len - 1] = '\0';
         if (inet_pton(AF_INET6, host + 1, &in6->sin6_addr) != 1)
-            return weft__error_note(WEFT_E_ADDRESS, "'%.80s': no numeric IPv6 address", text);
+            return weft_error_note(WEFT_E_ADDRESS, "'%.80s': no numeric IPv6 address", text);
         in6->sin6_family = AF_INET6;
         in6->sin6_port = htons(port);
         address.len = sizeof *in6;
@@ -60,7 +60,7 @@ weft_address_parse(weft_address *ret_address, const char *text)
         if (len == 0)
             in->sin_addr.s_addr = htonl(INADDR_ANY);
         else if (inet_pton(AF_INET, host, &in->sin_addr) != 1)
-            return weft__error_note(
+            return weft_error_note(
                 WEFT_E_ADDRESS, "'%.80s': no numeric IPv4 address (IPv6 goes in brackets)", text);
         in->sin_family = AF_INET;
         in->sin_port = htons(port);

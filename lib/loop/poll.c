@@ -70,7 +70,7 @@ weft__poll_open(struct weft__poll **ret_poll, struct weft__bell *bell, struct ev
         return -ENOMEM;
     int rc = weft__sys_eventfd(0);
     if (rc < 0) {
-        weft__error_note(rc, "the doorbell of a loop: eventfd: %s", weft_strerror(rc));
+        weft_error_note(rc, "the doorbell of a loop: eventfd: %s", weft_strerror(rc));
         goto fail_poll;
     }
     weft__store(&bell->fd, rc); /* pairs with the load in bell_wake, as do the stores below */
@@ -78,7 +78,7 @@ weft__poll_open(struct weft__poll **ret_poll, struct weft__bell *bell, struct ev
     poll->base = own != NULL ? own : base_new();
     if (poll->base == NULL) {
         rc = errno != 0 ? -errno : -ENOMEM;
-        weft__error_note(rc, "the poller of a loop: libevent gave no base: %s", weft_strerror(rc));
+        weft_error_note(rc, "the poller of a loop: libevent gave no base: %s", weft_strerror(rc));
         goto fail_bell;
     }
     poll->own_base = own == NULL;
@@ -88,7 +88,7 @@ weft__poll_open(struct weft__poll **ret_poll, struct weft__bell *bell, struct ev
     event_assign(&poll->alarm, poll->base, -1, 0, on_alarm, poll);
     if (event_add(&poll->ring, NULL) < 0) {
         rc = -ENOMEM;
-        weft__error_note(rc, "the poller of a loop: the doorbell cannot be watched");
+        weft_error_note(rc, "the poller of a loop: the doorbell cannot be watched");
         goto fail_base;
     }
     *ret_poll = poll;

@@ -298,7 +298,7 @@ report_blocked(struct watchdog *watchdog, unsigned index, int64_t ns)
         snprintf(who, sizeof who, "loop %u has", index);
     long long ms = (long long)(ns / 1000000);
     if (!capture(watchdog, watched)) {
-        weft__log(WEFT_LOG_WARN, "%s been blocked for %lld ms; the thread does not say where", who,
+        weft_log(WEFT_LOG_WARN, "%s been blocked for %lld ms; the thread does not say where", who,
                   ms);
         return;
     }
@@ -306,14 +306,14 @@ report_blocked(struct watchdog *watchdog, unsigned index, int64_t ns)
     char place[WEFT__SYMBOL_BYTES];
     if (found->in_task) {
         weft__symbol_text(found->site, place);
-        weft__log(WEFT_LOG_WARN, "%s been blocked for %lld ms by task \"%s\", spawned at %s", who,
+        weft_log(WEFT_LOG_WARN, "%s been blocked for %lld ms by task \"%s\", spawned at %s", who,
                   ms, found->name, place);
     } else {
-        weft__log(WEFT_LOG_WARN, "%s been blocked for %lld ms by a callback", who, ms);
+        weft_log(WEFT_LOG_WARN, "%s been blocked for %lld ms by a callback", who, ms);
     }
     for (int i = 0; i < found->n_frames; i++) {
         weft__symbol_text(found->frames[i], place);
-        weft__log(WEFT_LOG_WARN, "  #%d %s", i, place);
+        weft_log(WEFT_LOG_WARN, "  #%d %s", i, place);
     }
 }
 
@@ -324,7 +324,7 @@ look_at_thread(struct watchdog *watchdog, unsigned index, int64_t now)
     uint64_t progress = progress_of(watchdog, index);
     if (!is_running(watched) || progress != watched->progress || asleep(watchdog, index)) {
         if (watched->reported)
-            weft__log(WEFT_LOG_INFO, "it goes on, after %lld ms",
+            weft_log(WEFT_LOG_INFO, "it goes on, after %lld ms",
                       (long long)((now - watched->since) / 1000000));
         watched->progress = progress;
         watched->since = now;
@@ -379,7 +379,7 @@ report_stuck(const struct watchdog *watchdog, const struct weft__look *look)
     if (threads > own)
         snprintf(others, sizeof others, "%u other threads of this process could still wake them",
                  threads - own);
-    weft__log(WEFT_LOG_WARN,
+    weft_log(WEFT_LOG_WARN,
               "it seems that nothing can go on: all tasks wait and nothing is pending (%s)",
               others);
     size_t n = 0;
@@ -392,12 +392,12 @@ report_stuck(const struct watchdog *watchdog, const struct weft__look *look)
             char place[WEFT__SYMBOL_BYTES];
             weft__dump_state(&tasks[k], state, sizeof state);
             weft__symbol_text(tasks[k].site, place);
-            weft__log(WEFT_LOG_WARN, "task \"%s\" cannot go on: %s; spawned at %s", tasks[k].name,
+            weft_log(WEFT_LOG_WARN, "task \"%s\" cannot go on: %s; spawned at %s", tasks[k].name,
                       state, place);
         }
     }
     if (n > TASKS_NAMED)
-        weft__log(WEFT_LOG_WARN, "and %zu more", n - TASKS_NAMED);
+        weft_log(WEFT_LOG_WARN, "and %zu more", n - TASKS_NAMED);
 }
 
 /* With the virtual clock the runtime itself finds out, unless there are other threads, and then it
@@ -497,7 +497,7 @@ look_at_holds(struct watchdog *watchdog, int64_t now)
             continue;
         char place[WEFT__SYMBOL_BYTES];
         weft__symbol_text(found.site, place);
-        weft__log(WEFT_LOG_WARN,
+        weft_log(WEFT_LOG_WARN,
                   "task \"%s\" has held %s %p for %lld ms, across a wait; it was spawned at %s",
                   found.name, found.what, found.lock, (long long)((now - found.since) / 1000000),
                   place);
@@ -555,7 +555,7 @@ start(struct weft__runtime *runtime)
     }
     if (rc == 0)
         return;
-    weft__log(WEFT_LOG_WARN, "debug mode: nobody watches the loops: %s", strerror(-rc));
+    weft_log(WEFT_LOG_WARN, "debug mode: nobody watches the loops: %s", strerror(-rc));
     if (watchdog != NULL)
         signal_release();
     weft__free(watchdog);

@@ -263,7 +263,7 @@ failed_start(weft_procpool *pool)
     if (pool->failed_starts < FAILED_STARTS_MAX || pool->n_alive > 0)
         return;
 
-    weft__log(WEFT_LOG_ERROR, "process pool: %u children in a row ended before they served a call",
+    weft_log(WEFT_LOG_ERROR, "process pool: %u children in a row ended before they served a call",
               pool->failed_starts);
     (void)pthread_mutex_lock(&pool->lock);
     pool->refuse_until = weft__sys_monotonic() + REFUSAL;
@@ -276,12 +276,12 @@ static void
 log_crash(pid_t pid, int rc, int status)
 {
     if (rc < 0)
-        weft__log(WEFT_LOG_WARN, "process pool: child %d ended", (int)pid);
+        weft_log(WEFT_LOG_WARN, "process pool: child %d ended", (int)pid);
     else if (WIFSIGNALED(status))
-        weft__log(WEFT_LOG_WARN, "process pool: child %d was ended by signal %d (%s)", (int)pid,
+        weft_log(WEFT_LOG_WARN, "process pool: child %d was ended by signal %d (%s)", (int)pid,
                   WTERMSIG(status), strsignal(WTERMSIG(status)));
     else
-        weft__log(WEFT_LOG_WARN, "process pool: child %d exited with status %d", (int)pid,
+        weft_log(WEFT_LOG_WARN, "process pool: child %d exited with status %d", (int)pid,
                   WEXITSTATUS(status));
 }
 
@@ -553,7 +553,7 @@ turn_start(weft_procpool *pool, weft_time now)
     int rc = slot_start(pool, slot);
     if (rc == 0)
         return;
-    weft__log(WEFT_LOG_WARN, "process pool: no child could be started: %s", weft_strerror(rc));
+    weft_log(WEFT_LOG_WARN, "process pool: no child could be started: %s", weft_strerror(rc));
     if (pool->n_alive == 0)
         queue_finish(pool, rc);
     else
@@ -672,10 +672,10 @@ int
 weft_procpool_submit(weft_procpool *pool, weft_procpool_call *call)
 {
     if (call->done == NULL)
-        return weft__error_note(-EINVAL, "process pool: a call without `done`");
+        return weft_error_note(-EINVAL, "process pool: a call without `done`");
     if (call->request[0].len > WEFT_PROCPOOL_BYTES_MAX ||
         call->request[1].len > WEFT_PROCPOOL_BYTES_MAX - call->request[0].len)
-        return weft__error_note(-EMSGSIZE, "process pool: a request of more than %zu bytes",
+        return weft_error_note(-EMSGSIZE, "process pool: a request of more than %zu bytes",
                                 WEFT_PROCPOOL_BYTES_MAX);
     (void)pthread_mutex_lock(&pool->lock);
     int rc = 0;
@@ -732,12 +732,12 @@ static int
 exec_check(const char *exec)
 {
     if (exec[0] == '\0')
-        return weft__error_note(-EINVAL, "process: the name of the program is empty");
+        return weft_error_note(-EINVAL, "process: the name of the program is empty");
     if (strchr(exec, '/') != NULL) {
         if (access(exec, X_OK) == 0)
             return 0;
         int rc = -errno;
-        return weft__error_note(rc, "process: %s cannot be run: %s", exec, weft_strerror(rc));
+        return weft_error_note(rc, "process: %s cannot be run: %s", exec, weft_strerror(rc));
     }
     const char *path = getenv("PATH");
     for (const char *at = path == NULL ? "/bin:/usr/bin" : path; at != NULL;) {
@@ -749,7 +749,7 @@ exec_check(const char *exec)
             return 0;
         at = *end == ':' ? end + 1 : NULL;
     }
-    return weft__error_note(-ENOENT, "process: no program %s in PATH", exec);
+    return weft_error_note(-ENOENT, "process: no program %s in PATH", exec);
 }
 
 /* The name and its arguments as one block: the pointers, then the texts. */
@@ -799,11 +799,11 @@ static int
 options_check(const weft_procpool_options *options)
 {
     if (options->width > WIDTH_MAX)
-        return weft__error_note(-EINVAL, "process pool: the width must be 1 to %d", WIDTH_MAX);
+        return weft_error_note(-EINVAL, "process pool: the width must be 1 to %d", WIDTH_MAX);
     if ((options->handler == NULL) == (options->exec == NULL))
-        return weft__error_note(-EINVAL, "process pool: needs a handler or a program, not both");
+        return weft_error_note(-EINVAL, "process pool: needs a handler or a program, not both");
     if (options->handler != NULL && options->files != NULL && options->load == NULL)
-        return weft__error_note(-EINVAL, "process pool: files, and nothing to load them with");
+        return weft_error_note(-EINVAL, "process pool: files, and nothing to load them with");
     return options->exec != NULL ? exec_check(options->exec) : 0;
 }
 

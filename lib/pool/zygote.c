@@ -260,12 +260,12 @@ static int
 helper_start(void)
 {
     if (threads_run())
-        return weft__error_note(
+        return weft_error_note(
             -ENOTSUP, "process: threads run already, so a safe fork is not possible: pass "
                       ".processes to weft_run, open the workers before any thread, or set .exec "
                       "to weft-worker");
     if (weft_loop_current() != NULL)
-        return weft__error_note(
+        return weft_error_note(
             -ENOTSUP, "process: a loop runs already, so a safe fork is not possible: pass "
                       ".processes to weft_run, open the workers before it, or set .exec to "
                       "weft-worker");
@@ -386,7 +386,7 @@ weft__zygote_load(int (*load)(const char *file), const char *file)
 {
     struct command command = {.kind = COMMAND_LOAD, .load = load};
     if (strlen(file) >= sizeof command.file)
-        return weft__error_note(-ENAMETOOLONG, "process: a file name of %zu bytes", strlen(file));
+        return weft_error_note(-ENAMETOOLONG, "process: a file name of %zu bytes", strlen(file));
     (void)strcpy(command.file, file);
     struct answer answer;
     int fds[2];
@@ -394,7 +394,7 @@ weft__zygote_load(int (*load)(const char *file), const char *file)
     if (rc < 0)
         return rc;
     if (answer.rc < 0)
-        return weft__error_note(answer.rc, "%s", answer.text);
+        return weft_error_note(answer.rc, "%s", answer.text);
     return answer.rc;
 }
 

@@ -122,7 +122,7 @@ weft__debug_log_failure(const struct weft_task *task)
     char place[WEFT__SYMBOL_BYTES];
     weft__symbol_text(task->site, place);
     bool detailed = task->error != NULL && task->error[0] != '\0';
-    weft__log(WEFT_LOG_WARN, "task \"%s\" failed and nobody looked: %s (%s)%s%s; spawned at %s",
+    weft_log(WEFT_LOG_WARN, "task \"%s\" failed and nobody looked: %s (%s)%s%s; spawned at %s",
               task->name, weft_strerror(task->result), weft_errname(task->result),
               detailed ? ": " : "", detailed ? task->error : "", place);
 }
@@ -131,7 +131,7 @@ static void
 log_more(weft_log_level level, size_t n)
 {
     if (n > NAMED_MAX)
-        weft__log(level, "and %zu more", n - NAMED_MAX);
+        weft_log(level, "and %zu more", n - NAMED_MAX);
 }
 
 void
@@ -147,7 +147,7 @@ weft__debug_log_alive(struct weft__sched *sched, weft_log_level level, const cha
         char waits[WEFT__WAIT_BYTES];
         weft__symbol_text(task->site, place);
         weft__debug_task_waits(task, waits);
-        weft__log(level, "task \"%s\" %s: %s; spawned at %s", task->name, how, waits, place);
+        weft_log(level, "task \"%s\" %s: %s; spawned at %s", task->name, how, waits, place);
     }
     log_more(level, n);
 }

@@ -125,7 +125,7 @@ int
 weft_run_here(weft_task_fn *fn, void *arg)
 {
     if (weft__loop_self != NULL)
-        return weft__error_note(-EDEADLK, "weft_run_here inside a task: call the function itself");
+        return weft_error_note(-EDEADLK, "weft_run_here inside a task: call the function itself");
     struct weft__thread *thread = weft__thread_self();
     if (thread == NULL)
         return -ENOMEM;
@@ -175,7 +175,7 @@ weft_run_here(weft_task_fn *fn, void *arg)
     weft__ctx_unadopt(&sched->native);
     weft__loop_self = NULL;
     if (rc < 0 && task->error != NULL)
-        weft__error_note(rc, "%s", task->error);
+        weft_error_note(rc, "%s", task->error);
     weft__free(task->error);
     return rc;
 }

@@ -160,21 +160,21 @@ static int
 check_options(weft_options *options)
 {
     if (options->loops > LOOPS_MAX)
-        return weft__error_note(-EINVAL, "loops must be 0 to %d, got %u", LOOPS_MAX,
+        return weft_error_note(-EINVAL, "loops must be 0 to %d, got %u", LOOPS_MAX,
                                 options->loops);
     if (options->clock != WEFT_CLOCK_REAL && options->clock != WEFT_CLOCK_VIRTUAL)
-        return weft__error_note(-EINVAL, "clock must be WEFT_CLOCK_REAL or _VIRTUAL, got %d",
+        return weft_error_note(-EINVAL, "clock must be WEFT_CLOCK_REAL or _VIRTUAL, got %d",
                                 (int)options->clock);
     if (options->signals != WEFT_SIGNALS_CANCEL && options->signals != WEFT_SIGNALS_NONE)
-        return weft__error_note(-EINVAL, "signals must be WEFT_SIGNALS_CANCEL or _NONE, got %d",
+        return weft_error_note(-EINVAL, "signals must be WEFT_SIGNALS_CANCEL or _NONE, got %d",
                                 (int)options->signals);
     if (options->grace < 0)
-        return weft__error_note(-EINVAL, "grace must not be negative, got %lld ns",
+        return weft_error_note(-EINVAL, "grace must not be negative, got %lld ns",
                                 (long long)options->grace);
     if (options->base != NULL && options->clock == WEFT_CLOCK_VIRTUAL)
-        return weft__error_note(-EINVAL, "base: an event_base of yours has no virtual clock");
+        return weft_error_note(-EINVAL, "base: an event_base of yours has no virtual clock");
     if (options->slow < 0)
-        return weft__error_note(-EINVAL, "slow must not be negative, got %lld ns",
+        return weft_error_note(-EINVAL, "slow must not be negative, got %lld ns",
                                 (long long)options->slow);
     options->debug = weft__debug_asked(options);
     if (options->loops == 0)
@@ -342,7 +342,7 @@ start_threads(struct weft__runtime *runtime)
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (rc == 0)
         return 0;
-    weft__error_note(rc, "the thread of loop %u: %s", i, weft_strerror(rc));
+    weft_error_note(rc, "the thread of loop %u: %s", i, weft_strerror(rc));
     while (--i > 0) {
         struct weft__sched *sched = runtime->loops[i];
         sched->close_message.fn = stop_on_loop;
@@ -372,7 +372,7 @@ debug_start(struct weft__runtime *runtime)
     if (weft__debug_hooks != NULL)
         weft__debug_hooks->start(runtime);
     else
-        weft__log(WEFT_LOG_WARN,
+        weft_log(WEFT_LOG_WARN,
                   "debug mode is not all linked in: include <weft/debug.h> somewhere");
 }
 
@@ -410,12 +410,12 @@ run(struct weft__runtime *runtime, weft_task_fn *fn, void *arg)
     }
     rc = runtime->main_result;
     if (rc < 0 && runtime->main_error != NULL)
-        weft__error_note(rc, "%s", runtime->main_error);
+        weft_error_note(rc, "%s", runtime->main_error);
     weft__free(runtime->main_error);
     if (runtime->abandoned > 0 && rc >= 0)
-        rc = weft__error_note(-ETIMEDOUT, "tasks outlived the grace period; the log names them");
+        rc = weft_error_note(-ETIMEDOUT, "tasks outlived the grace period; the log names them");
     if (runtime->deadlocks > 0)
-        rc = weft__error_note(-EDEADLK, "all tasks waited for each other and nothing was pending; "
+        rc = weft_error_note(-EDEADLK, "all tasks waited for each other and nothing was pending; "
                                         "the log says who for what");
     if (runtime->options.debug)
         weft__debug_log_handles(runtime);
@@ -435,11 +435,11 @@ int
 weft_run(weft_task_fn *fn, void *arg, const weft_options *options)
 {
     if (weft__loop_self != NULL)
-        return weft__error_note(-EDEADLK, "weft_run inside a task: spawn, or use weft_loop_call");
+        return weft_error_note(-EDEADLK, "weft_run inside a task: spawn, or use weft_loop_call");
     bool zygote = options != NULL && options->processes > 0;
     if (zygote) {
         if (weft__zygote_start_hook == NULL)
-            return weft__error_note(-ENOTSUP, "processes: the process pool is not linked in");
+            return weft_error_note(-ENOTSUP, "processes: the process pool is not linked in");
         int rc = weft__zygote_start_hook();
         if (rc < 0)
             return rc;

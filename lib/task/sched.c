@@ -323,7 +323,7 @@ void
 weft__sched_close(struct weft__sched *sched)
 {
     if (sched->n_gens > 0)
-        weft__log(WEFT_LOG_WARN, "loop %u: generators that were never closed: %zu",
+        weft_log(WEFT_LOG_WARN, "loop %u: generators that were never closed: %zu",
                   sched->loop.index, sched->n_gens);
     weft__loop_close(&sched->loop);
     if (sched->stacks.pool != NULL)

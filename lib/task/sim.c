@@ -216,7 +216,7 @@ waits_for_signal(const struct weft__runtime *runtime)
 static void
 deadlock(struct weft__runtime *runtime)
 {
-    weft__log(WEFT_LOG_ERROR, "deadlock: every task waits for another, and nothing is pending");
+    weft_log(WEFT_LOG_ERROR, "deadlock: every task waits for another, and nothing is pending");
     for (unsigned i = 0; i < runtime->n_loops; i++)
         weft__debug_log_alive(runtime->loops[i], WEFT_LOG_ERROR, "cannot go on");
     /* We are on the driver's stack, from which no point may switch away. */

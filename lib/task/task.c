@@ -135,7 +135,7 @@ weft__debug_log_handles(struct weft__runtime *runtime)
                 continue;
             char place[WEFT__SYMBOL_BYTES];
             weft__symbol_text(task->site, place);
-            weft__log(
+            weft_log(
                 WEFT_LOG_WARN,
                 "task \"%s\" was neither joined nor closed, its handle is lost; spawned at %s",
                 task->name, place);
@@ -144,7 +144,7 @@ weft__debug_log_handles(struct weft__runtime *runtime)
         }
     }
     if (n > HANDLES_NAMED)
-        weft__log(WEFT_LOG_WARN, "and %zu more", n - HANDLES_NAMED);
+        weft_log(WEFT_LOG_WARN, "and %zu more", n - HANDLES_NAMED);
 }
 
 /* ---- Life ------------------------------------------------------------------------------------ */
@@ -284,7 +284,7 @@ weft__task_on(const weft_task_options *options, unsigned n_loops)
     if (on == WEFT_LOOP_HERE || on == WEFT_LOOP_ANY)
         return on;
     if (on < 0 || (unsigned)(on - 1) >= n_loops)
-        return weft__error_note(-EINVAL, "task: there is no loop %d, only 0 to %u", on - 1,
+        return weft_error_note(-EINVAL, "task: there is no loop %d, only 0 to %u", on - 1,
                                 n_loops - 1);
     return on - 1;
 }

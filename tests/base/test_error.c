@@ -54,22 +54,22 @@ Test(error, what_is_in_no_table_is_unknown)
 Test(error, the_detail_stays_until_the_next_one)
 {
     cr_assert_str_eq(weft_error_text(), "");
-    T_ERR(-EINVAL, weft__error_note(-EINVAL, "width %d", 0));
+    T_ERR(-EINVAL, weft_error_note(-EINVAL, "width %d", 0));
     cr_assert_str_eq(weft_error_text(), "width 0");
-    weft__error_note(-ENOMEM, "stack");
+    weft_error_note(-ENOMEM, "stack");
     cr_assert_str_eq(weft_error_text(), "stack");
 }
 
 Test(error, a_long_detail_is_cut)
 {
-    weft__error_note(-EINVAL, "%0500d", 1);
+    weft_error_note(-EINVAL, "%0500d", 1);
     cr_assert(strlen(weft_error_text()) == WEFT__ERROR_TEXT_BYTES - 1);
 }
 
 static void *
 note_in_thread(void *arg)
 {
-    weft__error_note(-EINVAL, "theirs");
+    weft_error_note(-EINVAL, "theirs");
     strcpy(arg, weft_error_text());
     return NULL;
 }
@@ -77,7 +77,7 @@ note_in_thread(void *arg)
 Test(error, each_thread_has_its_own_detail)
 {
     char theirs[WEFT__ERROR_TEXT_BYTES];
-    weft__error_note(-EINVAL, "ours");
+    weft_error_note(-EINVAL, "ours");
     pthread_t thread;
     T_OK(pthread_create(&thread, NULL, note_in_thread, theirs));
     T_OK(pthread_join(thread, NULL));
@@ -98,9 +98,9 @@ text_of_task(bool make)
 Test(error, a_task_keeps_its_own_detail)
 {
     weft__error_task_text = text_of_task;
-    weft__error_note(-EINVAL, "thread");
+    weft_error_note(-EINVAL, "thread");
     in_task = true;
-    weft__error_note(-EINVAL, "task");
+    weft_error_note(-EINVAL, "task");
     cr_assert_str_eq(weft_error_text(), "task");
     in_task = false;
     cr_assert_str_eq(weft_error_text(), "thread");

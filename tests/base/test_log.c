@@ -29,18 +29,18 @@ static void
 replace(void *arg, weft_log_level level, const char *line)
 {
     weft_set_log(see, arg);
-    weft__log(level, "again: %s", line);
+    weft_log(level, "again: %s", line);
 }
 
 Test(log, the_users_function_gets_level_and_line)
 {
     struct seen seen = {0};
     weft_set_log(see, &seen);
-    weft__log(WEFT_LOG_INFO, "%d loops", 2);
+    weft_log(WEFT_LOG_INFO, "%d loops", 2);
     cr_assert(seen.n == 1 && seen.level == WEFT_LOG_INFO);
     cr_assert_str_eq(seen.line, "2 loops");
     weft_set_log(NULL, NULL);
-    weft__log(WEFT_LOG_INFO, "unseen");
+    weft_log(WEFT_LOG_INFO, "unseen");
     cr_assert(seen.n == 1);
 }
 
@@ -48,7 +48,7 @@ Test(log, a_long_line_is_cut)
 {
     struct seen seen = {0};
     weft_set_log(see, &seen);
-    weft__log(WEFT_LOG_WARN, "%05000d", 1);
+    weft_log(WEFT_LOG_WARN, "%05000d", 1);
     cr_assert(strlen(seen.line) == 1023);
 }
 
@@ -56,7 +56,7 @@ Test(log, the_function_may_log_and_replace_itself)
 {
     struct seen seen = {0};
     weft_set_log(replace, &seen);
-    weft__log(WEFT_LOG_WARN, "x");
+    weft_log(WEFT_LOG_WARN, "x");
     cr_assert(seen.n == 1);
     cr_assert_str_eq(seen.line, "again: x");
 }
@@ -64,9 +64,9 @@ Test(log, the_function_may_log_and_replace_itself)
 static void
 log_three(void)
 {
-    weft__log(WEFT_LOG_ERROR, "one");
-    weft__log(WEFT_LOG_WARN, "two");
-    weft__log(WEFT_LOG_INFO, "three");
+    weft_log(WEFT_LOG_ERROR, "one");
+    weft_log(WEFT_LOG_WARN, "two");
+    weft_log(WEFT_LOG_INFO, "three");
 }
 
 Test(log, nothing_is_written_unless_asked)

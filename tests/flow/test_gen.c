@@ -288,7 +288,7 @@ fail_after_two(weft_gen *gen, void *arg)
         if (rc < 0)
             return rc;
     }
-    return weft__error_note(-EIO, "value %d could not be made", 3);
+    return weft_error_note(-EIO, "value %d could not be made", 3);
 }
 
 TASK_TEST(gen, a_failure_comes_to_the_consumer_with_its_text_and_once)

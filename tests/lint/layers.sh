@@ -116,7 +116,7 @@ check_links() {
                 done)
             [ ${#objects[@]} -gt 0 ] || continue
             if ! gcc -shared -Wl,-z,defs -pthread -o /dev/null "${below[@]}" "${objects[@]}" \
-                -levent_core 2>build/links.err; then
+                -levent_core -lcurl -lssl -lcrypto -lcares 2>build/links.err; then
                 complain "lib/$layer needs what does not stand below it:"
                 grep -oE "undefined reference to .*" build/links.err | sort | uniq -c
             fi
@@ -134,6 +134,7 @@ else
     door '^[<"](event2/|event\.h)' '^lib/loop/poll\.c$' libevent
     door '^[<"]openssl/' '^lib/io/tls[^/]*\.c$' OpenSSL
     door '^[<"]curl/' '^lib/http/client\.c$' libcurl
+    door '^[<"]ares' '^lib/io/dns[^/]*\.c$' c-ares
     door '^[<"]hiredis/' '^lib/pool/redis\.c$' hiredis
     door '^[<"]ck_' '^lib/base/' "Concurrency Kit"
     check_applications

@@ -59,11 +59,8 @@ weft__sys_write(int fd, const void *buf, size_t len)
     WEFT__SYS_RETRY(ssize_t, write(fd, buf, len));
 }
 
-static inline ssize_t
-weft__sys_writev(int fd, const struct iovec *vectors, int n)
-{
-    WEFT__SYS_RETRY(ssize_t, writev(fd, vectors, n));
-}
+/* writev(2) without SIGPIPE, for pipes; sockets have weft__sys_sendmsg. */
+ssize_t weft__sys_writev_quietly(int fd, const struct iovec *vectors, int n);
 
 static inline ssize_t
 weft__sys_pread(int fd, void *buf, size_t len, off_t offset)

@@ -260,16 +260,6 @@ read_some(struct weft__fd *fd, void *buf, size_t len)
                                        : weft__sys_read(fd->raw, buf, len);
 }
 
-static ssize_t
-write_some(struct weft__fd *fd, const void *buf, size_t len)
-{
-    if (WEFT_BUGGIFY(8) && len > 1)
-        len = 1;
-    ssize_t n = fd->kind == WEFT__FD_SOCKET ? weft__sys_send(fd->raw, buf, len, 0)
-                                            : weft__sys_write(fd->raw, buf, len);
-    return n;
-}
-
 ssize_t
 weft__fd_try_read(struct weft__fd *fd, void *buf, size_t len)
 {
@@ -310,16 +300,22 @@ weft__fd_try_writev(struct weft__fd *fd, const struct iovec *vectors, int n)
 {
     if (!fd->writable)
         return -EAGAIN;
+    struct iovec one = vectors[0];
+    if (WEFT_BUGGIFY(8) && one.iov_len > 1) {
+        one.iov_len = 1;
+        vectors = &one;
+        n = 1;
+    }
     ssize_t written;
-    if (n == 1)
-        written = write_some(fd, vectors->iov_base, vectors->iov_len);
-    else if (fd->kind == WEFT__FD_SOCKET)
+    if (fd->kind != WEFT__FD_SOCKET)
+        written = weft__sys_writev_quietly(fd->raw, vectors, n);
+    else if (n == 1)
+        written = weft__sys_send(fd->raw, vectors->iov_base, vectors->iov_len, 0);
+    else
         written = weft__sys_sendmsg(fd->raw,
                                     &(struct msghdr){.msg_iov = (struct iovec *)(uintptr_t)vectors,
                                                      .msg_iovlen = (size_t)n},
                                     0);
-    else
-        written = weft__sys_writev(fd->raw, vectors, n);
     if (written == -EAGAIN)
         fd->writable = false;
     return written;

@@ -10,16 +10,11 @@ static const struct {
     unsigned char len;
     bool idempotent;
 } methods[] = {
-    [WEFT_HTTP_OTHER] = {"", 0, false},
-    [WEFT_HTTP_GET] = {"GET", 3, true},
-    [WEFT_HTTP_HEAD] = {"HEAD", 4, true},
-    [WEFT_HTTP_POST] = {"POST", 4, false},
-    [WEFT_HTTP_PUT] = {"PUT", 3, true},
-    [WEFT_HTTP_DELETE] = {"DELETE", 6, true},
-    [WEFT_HTTP_CONNECT] = {"CONNECT", 7, false},
-    [WEFT_HTTP_OPTIONS] = {"OPTIONS", 7, true},
-    [WEFT_HTTP_TRACE] = {"TRACE", 5, true},
-    [WEFT_HTTP_PATCH] = {"PATCH", 5, false},
+    [WEFT_HTTP_OTHER] = {"", 0, false},          [WEFT_HTTP_GET] = {"GET", 3, true},
+    [WEFT_HTTP_HEAD] = {"HEAD", 4, true},        [WEFT_HTTP_POST] = {"POST", 4, false},
+    [WEFT_HTTP_PUT] = {"PUT", 3, true},          [WEFT_HTTP_DELETE] = {"DELETE", 6, true},
+    [WEFT_HTTP_CONNECT] = {"CONNECT", 7, false}, [WEFT_HTTP_OPTIONS] = {"OPTIONS", 7, true},
+    [WEFT_HTTP_TRACE] = {"TRACE", 5, true},      [WEFT_HTTP_PATCH] = {"PATCH", 5, false},
 };
 
 #define N_METHODS (sizeof methods / sizeof *methods)

@@ -33,14 +33,14 @@ struct weft__http_limits {
 struct weft__http_request {
     const char *method, *target; /* views into the head */
     uint32_t method_len, target_len;
-    uint8_t method_id;     /* enum weft_http_method; WEFT_HTTP_OTHER for a token it has no name for */
-    uint8_t version_minor; /* 0 or 1; HTTP/1.2 and later count as 1 */
-    bool keep_alive;       /* the connection may be used for another request */
-    bool chunked;          /* a chunked body follows; never with has_length */
-    bool has_length;       /* content_length bytes of body follow; neither: there is no body */
-    bool expect_continue;  /* the client waits for 100 before it sends the body */
-    bool has_host;         /* there was a Host field, which may be empty */
-    bool upgrade;          /* Upgrade, and Connection names it */
+    uint8_t method_id; /* enum weft_http_method; WEFT_HTTP_OTHER for a token it has no name for */
+    uint8_t version_minor;   /* 0 or 1; HTTP/1.2 and later count as 1 */
+    bool keep_alive;         /* the connection may be used for another request */
+    bool chunked;            /* a chunked body follows; never with has_length */
+    bool has_length;         /* content_length bytes of body follow; neither: there is no body */
+    bool expect_continue;    /* the client waits for 100 before it sends the body */
+    bool has_host;           /* there was a Host field, which may be empty */
+    bool upgrade;            /* Upgrade, and Connection names it */
     uint64_t content_length; /* with has_length */
     /* The target's authority where it has one, else the Host field: name, or address, and port. */
     const char *host;
@@ -115,10 +115,11 @@ ssize_t weft__http_parse_trailers(struct weft__http_field *fields, unsigned max,
 
 /* A chunked body being decoded. All zero to begin; then the limits, 0 for the defaults. */
 struct weft__http_chunks {
-    size_t extension_bytes; /* all chunk extensions of a body together; 0: 4 KiB */
-    size_t trailer_bytes;   /* all trailer fields together; 0: 8 KiB */
+    size_t extension_bytes;  /* all chunk extensions of a body together; 0: 4 KiB */
+    size_t trailer_bytes;    /* all trailer fields together; 0: 8 KiB */
     unsigned trailer_fields; /* 0: 64 */
-    weft_buf *trailers; /* NULL: trailer fields are checked and dropped; else their lines are added */
+    weft_buf
+        *trailers; /* NULL: trailer fields are checked and dropped; else their lines are added */
     /* Of the decoder. */
     uint64_t left_; /* of the chunk: size while it is read, then bytes to come */
     size_t extension_used_, trailer_used_;

@@ -94,8 +94,9 @@ EXAMPLES  := $(sort $(wildcard examples/*.c))
 # A larger example is a folder; its program bears the folder's name.
 LARGE     := $(patsubst examples/%/main.c,%,$(sort $(wildcard examples/*/main.c)))
 LARGE_SRC := $(sort $(wildcard examples/*/*.c))
-BENCHES   := $(sort $(wildcard bench/micro/*.c) $(filter-out bench/net/load.c,$(wildcard bench/net/*.c)))
-NET_SRC   := $(sort $(wildcard bench/net/load.c bench/rivals/*_echo.c))
+NET_SHARED := bench/net/load.c bench/net/load_tls.c bench/net/serving.c
+BENCHES   := $(sort $(wildcard bench/micro/*.c) $(filter-out $(NET_SHARED),$(wildcard bench/net/*.c)))
+NET_SRC   := $(sort $(NET_SHARED) $(wildcard bench/rivals/*_echo.c bench/rivals/*_http.c))
 
 LIB_OBJ   := $(call objects_of,$(LIB_SRC))
 DNS_OBJ   := $(call objects_of,$(DNS_SRC))
@@ -227,7 +228,7 @@ $(BUILD)/bench/%: $(OBJ)/bench/micro/%.o $(STAT_OBJ) $(STATIC)
 	$(link) $^ $(LIBS) -ldl -lm
 # The network benches share one client and the rivals they are measured against.
 $(BUILD)/bench/%: $(OBJ)/bench/net/%.o $(NET_OBJ) $(STAT_OBJ) $(MORE_STATIC) $(STATIC)
-	$(link) $^ $(ALL_LIBS) -ldl -lm
+	$(link) $^ -Wl,--as-needed -levent $(ALL_LIBS) -ldl -lm
 
 # One Criterion program with all tests, linked with the objects, so that it reaches weft__ names.
 $(TESTS): $(TEST_OBJ) $(LIB_OBJ) $(DNS_OBJ) $(TLS_OBJ) $(HTTP_OBJ) $(JOB_OBJ) $(filter-out $(OBJ)/bench/main.o,$(BENCH_OBJ)) $(BUILD)/sources

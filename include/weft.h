@@ -35,6 +35,7 @@
 #include <weft/http.h>
 #include <weft/server.h>
 #include <weft/tls.h>
+#include <weft/http_server.h>
 #include <weft/procpool.h>
 #include <weft/job.h>
 #include <weft/worker.h>

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -20,6 +21,7 @@
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -60,6 +62,21 @@ static inline ssize_t
 weft__sys_write(int fd, const void *buf, size_t len)
 {
     WEFT__SYS_RETRY(ssize_t, write(fd, buf, len));
+}
+
+static inline int
+weft__sys_openat(int folder, const char *path, int flags)
+{
+    WEFT__SYS_RETRY(int, openat(folder, path, flags | O_CLOEXEC));
+}
+
+/* -ENOSYS before Linux 5.6. `resolve`: RESOLVE_ flags; RESOLVE_CACHED gives -EAGAIN where the disk
+ * would have to be asked. */
+static inline int
+weft__sys_openat2(int folder, const char *path, int flags, uint64_t resolve)
+{
+    struct open_how how = {.flags = (uint64_t)flags | O_CLOEXEC, .resolve = resolve};
+    WEFT__SYS_RETRY(int, (int)syscall(SYS_openat2, folder, path, &how, sizeof how));
 }
 
 /* writev(2) without SIGPIPE, for pipes; sockets have weft__sys_sendmsg. */

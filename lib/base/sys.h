@@ -32,22 +32,26 @@
 #include "base/seam.h"
 
 #ifdef WEFT_TEST
+/* For calls that are not repeated, most of which no signal interrupts. */
 #define WEFT__SYS_FAULT()                                                                          \
     do {                                                                                           \
-        if (weft__torture_hit(WEFT__TORTURE_SYSCALL))                                              \
+        if (weft__torture_hit(WEFT__TORTURE_SYSCALL) && weft__torture_errno() != EINTR)            \
             return -weft__torture_errno();                                                         \
     } while (0)
+/* The call's value; or that of a call that failed, perhaps with EINTR. */
+#define WEFT__SYS_CALL(call)                                                                       \
+    (weft__torture_hit(WEFT__TORTURE_SYSCALL) ? (errno = weft__torture_errno(), -1) : (call))
 #else
 #define WEFT__SYS_FAULT() ((void)0)
+#define WEFT__SYS_CALL(call) (call)
 #endif
 
 /* Repeats a call interrupted by a signal; gives its result or -errno. */
 #define WEFT__SYS_RETRY(type, call)                                                                \
     do {                                                                                           \
-        WEFT__SYS_FAULT();                                                                         \
         type weft__rc;                                                                             \
         do                                                                                         \
-            weft__rc = (call);                                                                     \
+            weft__rc = WEFT__SYS_CALL(call);                                                       \
         while (weft__rc < 0 && errno == EINTR);                                                    \
         return weft__rc < 0 ? (type)-errno : weft__rc;                                             \
     } while (0)

@@ -184,10 +184,7 @@ on_watch(evutil_socket_t fd, short what, void *arg)
 int
 weft__watch_add(struct weft__poll *poll, struct weft__watch *watch, int fd)
 {
-#ifdef WEFT_TEST
-    if (weft__torture_hit(WEFT__TORTURE_SYSCALL))
-        return -weft__torture_errno();
-#endif
+    WEFT__SYS_FAULT();
     struct event *event = (struct event *)(void *)watch->event;
     event_assign(event, poll->base, fd, EV_READ | EV_WRITE | EV_CLOSED | EV_ET | EV_PERSIST,
                  on_watch, watch);

@@ -862,6 +862,8 @@ converse(void *arg)
     return rc;
 }
 
+static bool unharmed; /* nothing that is done to the conversation may end it */
+
 static void
 conversation(void *arg)
 {
@@ -878,6 +880,9 @@ conversation(void *arg)
     cr_assert(!c.there.wrong, "a byte out of its place");
     cr_assert(c.there.received <= c.there.sent);
     cr_assert(rc < 0 || c.there.received == c.there.len);
+    if (unharmed)
+        cr_assert(rc == 0 && c.there.received == c.there.len, "%d, %zu bytes", rc,
+                  c.there.received);
 }
 
 void
@@ -914,4 +919,29 @@ stream_kit_a_conversation_survives_failing_system_calls(const struct stream_make
                                           .error = errors[i],
                                           .max = 40 / T_SLOW + 5,
                                           .scenario = conversation});
+}
+
+void
+stream_kit_an_interrupted_system_call_changes_nothing(const struct stream_maker *with)
+{
+    maker = with;
+    unharmed = true;
+    t_torture_run(&(struct t_torture){.kind = WEFT__TORTURE_SYSCALL,
+                                      .error = EINTR,
+                                      .max = 80 / T_SLOW + 5,
+                                      .scenario = conversation});
+}
+
+void
+stream_kit_short_reads_and_writes_change_nothing(const struct stream_maker *with)
+{
+    maker = with;
+    unharmed = true;
+    t_leak_begin();
+    for (uint64_t seed = 1; seed <= 20 / T_SLOW + 1; seed++) {
+        weft__buggify_seed(seed);
+        conversation(NULL);
+    }
+    weft__buggify_seed(0);
+    t_leak_end();
 }

@@ -67,7 +67,9 @@ extern const struct stream_maker stream_kit_tcp, stream_kit_unix, stream_kit_pip
     each(suite, maker, a_conversation_survives_a_cancellation_at_any_point) \
     each(suite, maker, a_conversation_survives_a_deadline_at_any_point) \
     each(suite, maker, a_conversation_survives_a_failing_allocation) \
-    each(suite, maker, a_conversation_survives_failing_system_calls)
+    each(suite, maker, a_conversation_survives_failing_system_calls) \
+    each(suite, maker, an_interrupted_system_call_changes_nothing) \
+    each(suite, maker, short_reads_and_writes_change_nothing)
 /* clang-format on */
 
 #define STREAM_KIT_DECLARE(suite, maker, name)                                                     \

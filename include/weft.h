@@ -36,6 +36,7 @@
 #include <weft/server.h>
 #include <weft/tls.h>
 #include <weft/http_server.h>
+#include <weft/http_client.h>
 #include <weft/procpool.h>
 #include <weft/job.h>
 #include <weft/worker.h>

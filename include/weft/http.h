@@ -407,7 +407,8 @@ int weft_url_write(weft_buf *out, const weft_url *url);
  * base     of the page; has a scheme
  * out      the URL's text is added; it is not inside base or reference
  *
- * Returns  0; WEFT_E_URL when base has no scheme; -ENOMEM, -EOVERFLOW (out may have a part)
+ * Returns  0; WEFT_E_URL when base has no scheme, or for "///a" on a page of http; -ENOMEM,
+ *          -EOVERFLOW (out may have a part)
  * Waits    no
  * Threads  whoever owns out
  * Source   RFC 3986 5.2, strict

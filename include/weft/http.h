@@ -248,8 +248,8 @@ int weft_http_date_parse(const char *text, size_t len, int64_t now, int64_t *ret
  * size     of the representation
  * ranges   out: up to max, at least 1, in the order asked for, each within size
  *
- * Returns  how many ranges; 0 when the field has to be ignored and all be sent: not in bytes, not to
- *          be read, more than max, or ranges that overlap; -ERANGE when none is within size: 416
+ * Returns  how many ranges; 0 when the field has to be ignored and all be sent: not in bytes, not
+ *          to be read, more than max, or ranges that overlap; -ERANGE when none is within size: 416
  * Waits    no
  * Threads  any
  * Source   RFC 9110 14.1.2 and 14.2
@@ -316,8 +316,8 @@ int weft_percent_encode(weft_buf *out, const void *data, size_t len, const char 
  *
  * plus     true: + is a blank, as in forms
  *
- * Returns  0; WEFT_E_URL for a % without two hexadecimal digits; -ENOMEM, -EOVERFLOW. On failure the
- *          buffer has what it had
+ * Returns  0; WEFT_E_URL for a % without two hexadecimal digits; -ENOMEM, -EOVERFLOW. On failure
+ *          the buffer has what it had
  * Waits    no
  * Threads  whoever owns out
  * Source   RFC 3986 2.1, urllib.parse.unquote_plus
@@ -349,7 +349,8 @@ bool weft_query_next(weft_bytes *rest, weft_bytes *ret_name, weft_bytes *ret_val
  * path     the target up to ? or weft_url's path; begins with a slash
  * out      the path is added, and a zero byte that its len does not count
  *
- * Returns  0; WEFT_E_URL with weft_error_text(); -ENOMEM, -EOVERFLOW. On failure out has what it had
+ * Returns  0; WEFT_E_URL with weft_error_text(); -ENOMEM, -EOVERFLOW. On failure out has what it
+ *          had
  * Waits    no
  * Threads  whoever owns out
  * Source   RFC 3986 5.2.4
@@ -407,7 +408,8 @@ int weft_url_write(weft_buf *out, const weft_url *url);
  * base     of the page; has a scheme
  * out      the URL's text is added; it is not inside base or reference
  *
- * Returns  0; WEFT_E_URL when base has no scheme; -ENOMEM, -EOVERFLOW (out may have a part)
+ * Returns  0; WEFT_E_URL when base has no scheme, or for "///a" on a page of http; -ENOMEM,
+ *          -EOVERFLOW (out may have a part)
  * Waits    no
  * Threads  whoever owns out
  * Source   RFC 3986 5.2, strict

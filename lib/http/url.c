@@ -157,6 +157,13 @@ parse_authority(weft_url *url, const char *p, const char *end)
     return 0;
 }
 
+static bool
+needs_host(weft_bytes scheme)
+{
+    return (scheme.len == 4 && strncasecmp(scheme.data, "http", 4) == 0) ||
+           (scheme.len == 5 && strncasecmp(scheme.data, "https", 5) == 0);
+}
+
 int
 weft_url_parse_reference(weft_url *ret_url, const char *text, size_t len)
 {
@@ -198,9 +205,7 @@ weft_url_parse_reference(weft_url *ret_url, const char *text, size_t len)
         int rc = parse_authority(&url, authority, p);
         if (rc < 0)
             return rc;
-        bool http = (url.scheme.len == 4 && strncasecmp(url.scheme.data, "http", 4) == 0) ||
-                    (url.scheme.len == 5 && strncasecmp(url.scheme.data, "https", 5) == 0);
-        if (http && url.host.len == 0)
+        if (needs_host(url.scheme) && url.host.len == 0)
             return refuse("no host");
     }
     url.path = between(p, end);
@@ -365,6 +370,9 @@ weft_url_resolve(weft_buf *out, const weft_url *base, const weft_url *reference)
     bool own_scheme = reference->scheme.data != NULL;
     bool own_host = own_scheme || reference->host.data != NULL;
     const weft_url *authority = own_host ? reference : base;
+    if (authority->host.data != NULL && authority->host.len == 0 &&
+        needs_host(own_scheme ? reference->scheme : base->scheme))
+        return refuse("no host");
     put_scheme(out, &rc, own_scheme ? reference : base);
     put_authority(out, &rc, authority);
 

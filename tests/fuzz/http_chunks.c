@@ -18,9 +18,11 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         t_http_chunked(&other, data, size, cut, &other_rc);
         FUZZ_CHECK(other.len == whole.len && memcmp(other.data, whole.data, whole.len) == 0);
     }
-    other.len = 0;
-    t_http_chunked(&other, data, size, T_HTTP_BYTES, &other_rc);
-    FUZZ_CHECK(other.len == whole.len && memcmp(other.data, whole.data, whole.len) == 0);
+    if (size <= 600) {
+        other.len = 0;
+        t_http_chunked(&other, data, size, T_HTTP_BYTES, &other_rc);
+        FUZZ_CHECK(other.len == whole.len && memcmp(other.data, whole.data, whole.len) == 0);
+    }
 
     if (rc == 1) {
         /* What stands behind the count of bytes taken: " body[...]" and trailers. */

@@ -1,6 +1,6 @@
 /*
- * test_parse.c - heads and chunked bodies: what is accepted, what is refused, and that no cut of the
- * bytes changes it.
+ * test_parse.c - heads and chunked bodies: what is accepted, what is refused, and that no cut of
+ * their bytes changes it.
  */
 #include <stdio.h>
 

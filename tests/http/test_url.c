@@ -150,7 +150,7 @@ Test(url, references_are_resolved_as_the_rfc_says)
         {"http://a", "b", "http://a/b"},
         {"http://a?q", "", "http://a?q"},
         {"http://u@a:81/x?y", "z?", "http://u@a:81/z?"},
-        {"http://a/b/", "..//../c", "http://a//c"},
+        {"http://a/b/", "..//../c", "http://a/c"},
         {"mailto:a@b", "#x", "mailto:a@b#x"},
         {"x:a/b", "../../c", "x:/c"},
         {"x:/a/b", "..//c", "x:/c"},
@@ -167,6 +167,8 @@ Test(url, references_are_resolved_as_the_rfc_says)
     weft_url relative = parsed("/a");
     weft_buf out = {0};
     T_ERR(WEFT_E_URL, weft_url_resolve(&out, &relative, &relative));
+    weft_url base = parsed("http://a/"), no_host = parsed("///c");
+    T_ERR(WEFT_E_URL, weft_url_resolve(&out, &base, &no_host));
     weft_buf_free(&out);
 }
 

@@ -39,7 +39,7 @@
 #define BODY_LIMIT (64u << 20)
 #define REDIRECTS 10
 #define BUFFERS (4u << 20) /* curl's receive buffers of all requests together, about */
-#define BUFFER_MIN 2048
+#define BUFFER_MIN 1024
 #define BUFFER_MAX 65536
 #define NO_TIMEOUT_MS 0x7fffffffL /* curl has a limit of its own otherwise */
 
@@ -533,7 +533,8 @@ end_broken(weft_http_client *client)
     client->n_broken = 0;
 }
 
-/* Sets the timer to the earliest time that any shard has asked for. */
+/* Sets the timer to the earliest time that any shard has asked for. One that is set to fire before
+ * that may do so: it costs less than setting it anew for each request. */
 static int
 arm(weft_http_client *client)
 {
@@ -542,16 +543,13 @@ arm(weft_http_client *client)
         if (client->shards[i]->at < first)
             first = client->shards[i]->at;
     }
-    if (first == client->armed)
+    if (first >= client->armed)
         return 0;
-    int64_t after = 0; /* disarmed */
-    if (first != WEFT_FOREVER) {
-        after = first - real_now();
-        if (after < 1)
-            after = 1;
-    }
-    client->armed = first;
-    return weft__sys_timerfd_after(client->timer, after);
+    int64_t after = first - real_now();
+    int rc = weft__sys_timerfd_after(client->timer, after < 1 ? 1 : after);
+    if (rc == 0)
+        client->armed = first;
+    return rc;
 }
 
 static int
@@ -920,7 +918,8 @@ set_headers(weft_http_call *call, const weft_http_request *request)
     CURL *easy = call->easy;
     CURLcode code = CURLE_OK;
     const char *type = "Content-Type:"; /* curl would say that it is a form */
-    bool typed = weft__http_request_has(request, "Content-Type");
+    bool typed = (request->body.data == NULL && !request->upload) ||
+                 weft__http_request_has(request, "Content-Type");
     for (const char *const *line = request->headers;
          code == CURLE_OK && ((line != NULL && *line != NULL) || !typed);) {
         bool own = line != NULL && *line != NULL;
@@ -930,7 +929,8 @@ set_headers(weft_http_call *call, const weft_http_request *request)
         call->headers = list;
         typed = typed || !own;
     }
-    SET(CURLOPT_HTTPHEADER, call->headers);
+    if (call->headers != NULL)
+        SET(CURLOPT_HTTPHEADER, call->headers);
     return code;
 }
 

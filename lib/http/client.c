@@ -429,8 +429,11 @@ collect(struct shard *shard)
         int rc = result_of(call, code);
         if (call->fail && rc == WEFT_E_CURL && call->head_done)
             snprintf(call->text, sizeof call->text, "the status is %d", call->head.status);
-        else if (rc < 0 && rc == call->failure)
-            call->text[0] = '\0'; /* curl says that a write failed */
+        else if (rc < 0 && rc == call->failure) /* of which curl says that a write failed */
+            snprintf(call->text, sizeof call->text, "%s",
+                     rc != WEFT_E_HTTP_LARGE ? ""
+                     : call->head_done       ? "the body is over the limit of the request"
+                                             : "the head of the response is too large");
         else if (rc < 0 && call->text[0] == '\0')
             snprintf(call->text, sizeof call->text, "%s", curl_easy_strerror(code));
         end_call(call, rc);
@@ -945,7 +948,8 @@ set_request(weft_http_call *call, const weft_http_request *request)
         code = set_headers(call, request);
     size_t buffer = BUFFERS / (call->client->under_way + 1);
     buffer = buffer < BUFFER_MIN ? BUFFER_MIN : buffer > BUFFER_MAX ? BUFFER_MAX : buffer;
-    SET(CURLOPT_BUFFERSIZE, (long)buffer);
+    /* Refused where a request that failed early has left its buffer behind: that will do too. */
+    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)buffer);
     SET(CURLOPT_PRIVATE, call);
     SET(CURLOPT_ERRORBUFFER, call->text);
     SET(CURLOPT_OPENSOCKETFUNCTION, on_open_socket);

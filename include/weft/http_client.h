@@ -34,12 +34,12 @@ typedef struct weft_http_client_options {
     const char *cert_file;  /* PEM, to show to servers that ask; NULL: none */
     const char *key_file;   /* its key; NULL: in cert_file */
     const char *key_password;
-    const char *unix_path;            /* connect to this socket whatever the URL says; NULL: no */
-    const char *const *resolve;       /* "host:port:address", ended by NULL: no look-up for them */
-    unsigned proxy_from_environment;  /* 1: http_proxy, https_proxy, no_proxy apply */
-    unsigned insecure;                /* 1: certificates are not verified. For tests alone */
-    unsigned cookies;                 /* 1: keep cookies that servers set, and send them back */
-    unsigned no_compression;          /* 1: do not ask for compressed bodies */
+    const char *unix_path;           /* connect to this socket whatever the URL says; NULL: no */
+    const char *const *resolve;      /* "host:port:address", ended by NULL: no look-up for them */
+    unsigned proxy_from_environment; /* 1: http_proxy, https_proxy, no_proxy apply */
+    unsigned insecure;               /* 1: certificates are not verified. For tests alone */
+    unsigned cookies;                /* 1: keep cookies that servers set, and send them back */
+    unsigned no_compression;         /* 1: do not ask for compressed bodies */
     weft_http_use version;
     unsigned host_connections;  /* most connections to a host; 0: no limit. Requests wait in line */
     unsigned total_connections; /* most connections at all; 0: no limit */
@@ -61,9 +61,9 @@ typedef struct weft_http_request {
     uint64_t upload_length;     /* its length, if it is known; 0: it is not */
     const char *user;           /* basic authentication; NULL: none */
     const char *password;
-    int redirects;       /* most that are followed; 0: 10; -1: none, they are responses */
-    unsigned fail;       /* 1: a status of 400 or more is WEFT_E_CURL */
-    size_t limit;        /* most bytes of a whole response body; 0: 64 MiB */
+    int redirects; /* most that are followed; 0: 10; -1: none, they are responses */
+    unsigned fail; /* 1: a status of 400 or more is WEFT_E_CURL */
+    size_t limit;  /* most bytes of a whole response body; 0: 64 MiB */
 } weft_http_request;
 
 /* How a request went. Times are from its start on, in nanoseconds; 0 for what did not happen. */

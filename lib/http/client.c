@@ -33,8 +33,8 @@
 #ifndef SHARD_WIDTH
 #define SHARD_WIDTH 256
 #endif
-#define SPARES 64             /* easy handles kept for the next request */
-#define AT_ONCE 64            /* requests begun, or events seen to, before others may run */
+#define SPARES 64              /* easy handles kept for the next request */
+#define AT_ONCE 64             /* requests begun, or events seen to, before others may run */
 #define DRIVER_STACK (1 << 18) /* TLS and decoders run on it; what is not used is not there */
 #define BODY_LIMIT (64u << 20)
 #define REDIRECTS 10
@@ -68,10 +68,10 @@ struct weft_http_client {
     size_t under_way;
     unsigned n_broken;
     bool closing;
-    weft_task *driver;  /* NULL: none was ever started */
-    bool driver_runs;   /* from its first step to its last */
-    weft_scope *nap;    /* of the driver, while it waits */
-    weft_buf strings;   /* what the texts of the options point into */
+    weft_task *driver; /* NULL: none was ever started */
+    bool driver_runs;  /* from its first step to its last */
+    weft_scope *nap;   /* of the driver, while it waits */
+    weft_buf strings;  /* what the texts of the options point into */
     struct curl_slist *resolve;
     weft_http_client_options options;
 };
@@ -111,11 +111,13 @@ struct weft_http_call {
 
 static pthread_once_t global_once = PTHREAD_ONCE_INIT;
 static CURLcode global_rc;
+static bool prior2_is_for_once; /* before 8.0.0 the second request breaks HTTP/2's framing */
 
 static void
 global_init(void)
 {
     global_rc = curl_global_init(CURL_GLOBAL_DEFAULT);
+    prior2_is_for_once = curl_version_info(CURLVERSION_NOW)->version_num < 0x080000;
 }
 
 static int64_t
@@ -284,8 +286,7 @@ on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 static int
 watch(weft_http_client *client, curl_socket_t fd, uint32_t events, uint32_t shard, bool known)
 {
-    struct epoll_event event = {.events = events,
-                                .data.u64 = (uint64_t)shard << 32 | (uint32_t)fd};
+    struct epoll_event event = {.events = events, .data.u64 = (uint64_t)shard << 32 | (uint32_t)fd};
     int rc = weft__sys_epoll_ctl(client->epoll, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event);
     if (rc == -ENOENT || rc == -EEXIST) /* a number that is somebody else's now */
         rc = weft__sys_epoll_ctl(client->epoll, known ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd, &event);
@@ -490,8 +491,7 @@ static int
 shard_take(weft_http_client *client, struct shard **ret_shard)
 {
     /* Limits are curl's, and count within one multi handle. */
-    bool limited =
-        client->options.host_connections > 0 || client->options.total_connections > 0;
+    bool limited = client->options.host_connections > 0 || client->options.total_connections > 0;
     for (unsigned i = 0; i < client->n_shards; i++) {
         if (limited || client->shards[i]->running < SHARD_WIDTH) {
             *ret_shard = client->shards[i];
@@ -672,9 +672,8 @@ ensure_driver(weft_http_client *client)
         weft_task_close(client->driver);
         client->driver = NULL;
     }
-    return weft_task_spawn(
-        &client->driver, drive, client,
-        &(weft_task_options){.name = "http driver", .stack_size = DRIVER_STACK});
+    return weft_task_spawn(&client->driver, drive, client,
+                           &(weft_task_options){.name = "http driver", .stack_size = DRIVER_STACK});
 }
 
 /* ---- Clients -------------------------------------------------------------------------------- */
@@ -695,8 +694,8 @@ options_copy(weft_http_client *client, const weft_http_client_options *given)
 {
     client->options = *given;
     weft_http_client_options *mine = &client->options;
-    const char **texts[] = {&mine->user_agent, &mine->proxy,    &mine->no_proxy,
-                            &mine->ca_file,    &mine->cert_file, &mine->key_file,
+    const char **texts[] = {&mine->user_agent,   &mine->proxy,     &mine->no_proxy,
+                            &mine->ca_file,      &mine->cert_file, &mine->key_file,
                             &mine->key_password, &mine->unix_path};
     size_t n = sizeof texts / sizeof texts[0], total = 1;
     for (size_t i = 0; i < n; i++)
@@ -843,6 +842,10 @@ set_client(weft_http_client *client, CURL *easy)
     SET(CURLOPT_PROTOCOLS_STR, "http,https");
     SET(CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
     SET(CURLOPT_HTTP_VERSION, versions[options->version]);
+    if (options->version == WEFT_HTTP_PRIOR2 && prior2_is_for_once) {
+        SET(CURLOPT_FRESH_CONNECT, 1L);
+        SET(CURLOPT_FORBID_REUSE, 1L);
+    }
     if (options->user_agent[0] != '\0')
         SET(CURLOPT_USERAGENT, options->user_agent);
     if (options->proxy != NULL)
@@ -1020,10 +1023,8 @@ call_new(weft_http_client *client, const weft_http_request *request, bool whole,
     call->upload = request->upload != 0;
     call->up_known = request->upload_length > 0;
     call->up_left = request->upload_length;
-    call->easy =
-        client->n_spares > 0 ? client->spares[--client->n_spares] : curl_easy_init();
-    CURLcode code =
-        call->easy != NULL ? set_request(call, request) : CURLE_OUT_OF_MEMORY;
+    call->easy = client->n_spares > 0 ? client->spares[--client->n_spares] : curl_easy_init();
+    CURLcode code = call->easy != NULL ? set_request(call, request) : CURLE_OUT_OF_MEMORY;
     if (code != CURLE_OK)
         rc = code == CURLE_OUT_OF_MEMORY
                  ? -ENOMEM

@@ -59,8 +59,7 @@ weft__http_request_check(const weft_http_request *request)
     if (request->body.data != NULL && request->upload)
         return weft_error_note(-EINVAL, "a body is given whole, or follows: not both");
     if (request->redirects < -1)
-        return weft_error_note(-EINVAL, "redirects must be -1 or more, got %d",
-                               request->redirects);
+        return weft_error_note(-EINVAL, "redirects must be -1 or more, got %d", request->redirects);
     for (const char *const *line = request->headers; line != NULL && *line != NULL; line++) {
         int rc = header_check(*line);
         if (rc < 0)

@@ -179,8 +179,8 @@ t_serve_one(struct t_peer *peer)
         return -EBADMSG;
     peer->server->requests++;
     const char *number = strrchr(path, '/') + 1;
-    bool about_body = strcmp(path, "/echo") == 0 || strcmp(path, "/close") == 0 ||
-                      strcmp(path, "/half") == 0;
+    bool about_body =
+        strcmp(path, "/echo") == 0 || strcmp(path, "/close") == 0 || strcmp(path, "/half") == 0;
     int skipped = about_body ? 0 : t_skip_body(peer);
     if (skipped < 0)
         return skipped;
@@ -202,9 +202,9 @@ t_serve_one(struct t_peer *peer)
     if (strcmp(path, "/see-other") == 0)
         return t_answer(peer, "303 See Other", "Location: /method\r\n", "not this");
     if (strcmp(path, "/gzip") == 0) {
-        static const unsigned char hello[] = {31,   139,  8,    0,    0,    0, 0, 0, 0,
-                                              255,  0xcb, 0x48, 0xcd, 0xc9, 0xc9, 7, 0,
-                                              0x86, 0xa6, 0x10, 0x36, 5,    0, 0, 0};
+        static const unsigned char hello[] = {31,   139,  8,    0,    0,    0,    0, 0, 0,
+                                              255,  0xcb, 0x48, 0xcd, 0xc9, 0xc9, 7, 0, 0x86,
+                                              0xa6, 0x10, 0x36, 5,    0,    0,    0};
         int rc = t_say(peer, "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n"
                              "Content-Length: 25\r\n\r\n");
         return rc < 0 ? rc : weft_fd_write_all(&peer->fd, hello, sizeof hello, NULL);

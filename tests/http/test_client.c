@@ -142,9 +142,8 @@ HTTP_TEST(methods_are_sent_as_they_are)
 {
     static const char *const methods[] = {"GET", "POST", "PUT", "DELETE", "PATCH", "BREW"};
     for (size_t i = 0; i < 6; i++)
-        expect(client,
-               &(weft_http_request){.url = t_url(server, "/method"), .method = methods[i]}, 200,
-               methods[i]);
+        expect(client, &(weft_http_request){.url = t_url(server, "/method"), .method = methods[i]},
+               200, methods[i]);
     expect(client, &(weft_http_request){.url = t_url(server, "/method"), .method = "HEAD"}, 200,
            "");
     expect(client, &(weft_http_request){.url = t_url(server, "/hello")}, 200, "hello");
@@ -184,7 +183,7 @@ HTTP_TEST(headers_keep_their_order)
 HTTP_TEST(what_cannot_be_sent_is_refused)
 {
     const char *url = t_url(server, "/hello");
-    static const char *const bad[] = {"no colon",     "X-A: b\r\nX-C: d", "X A: b",   ": b",
+    static const char *const bad[] = {"no colon",     "X-A: b\r\nX-C: d",  "X A: b",    ": b",
                                       "X-A: b\nX: c", "content-length: 9", "X-A: \x01", ""};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         fails(client,
@@ -195,8 +194,9 @@ HTTP_TEST(what_cannot_be_sent_is_refused)
     fails(client, &(weft_http_request){.url = url, .upload = 1}, -EINVAL);
     fails(client, &(weft_http_request){.url = url, .redirects = -2}, -EINVAL);
     fails(client, &(weft_http_request){.url = NULL}, WEFT_E_URL);
-    static const char *const urls[] = {"", "127.0.0.1/", "ftp://127.0.0.1/", "file:///etc/passwd",
-                                       "http://", "http://a b/", "http://127.0.0.1:99999/"};
+    static const char *const urls[] = {
+        "",        "127.0.0.1/",  "ftp://127.0.0.1/",       "file:///etc/passwd",
+        "http://", "http://a b/", "http://127.0.0.1:99999/"};
     for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++)
         fails(client, &(weft_http_request){.url = urls[i]}, WEFT_E_URL);
     cr_assert(server->requests == 0);
@@ -252,12 +252,11 @@ HTTP_TEST(options_of_a_client_hold)
     char url[128];
     snprintf(url, sizeof url, "http://weft.test%s/headers", strrchr(server->base, ':'));
     weft_http_client *other;
-    T_OK(weft_http_client_new(
-        &other, &(weft_http_client_options){.resolve = entries,
-                                            .user_agent = "",
-                                            .no_compression = 1,
-                                            .cookies = 1,
-                                            .version = WEFT_HTTP_ONLY1}));
+    T_OK(weft_http_client_new(&other, &(weft_http_client_options){.resolve = entries,
+                                                                  .user_agent = "",
+                                                                  .no_compression = 1,
+                                                                  .cookies = 1,
+                                                                  .version = WEFT_HTTP_ONLY1}));
     weft_http_response response;
     T_OK(get(other, url, &response));
     const char *text = (const char *)response.body.data;
@@ -273,8 +272,8 @@ HTTP_TEST(options_of_a_client_hold)
     cr_assert(strstr((const char *)response.body.data, "Cookie: taste=sweet\r\n") != NULL);
     weft_http_response_free(&response);
     weft_http_client_free(other);
-    T_ERR(-EINVAL, weft_http_client_new(
-                       &other, &(weft_http_client_options){.version = (weft_http_use)9}));
+    T_ERR(-EINVAL,
+          weft_http_client_new(&other, &(weft_http_client_options){.version = (weft_http_use)9}));
 }
 
 HTTP_TEST(the_loop_has_a_client_of_its_own)
@@ -402,9 +401,8 @@ HTTP_TEST(bodies_are_streamed_both_ways_at_once)
 HTTP_TEST(an_upload_waits_for_a_slow_server)
 {
     weft_http_call *call;
-    T_OK(weft_http_call_open(client,
-                             &(weft_http_request){.url = t_url(server, "/half"), .upload = 1},
-                             &call));
+    T_OK(weft_http_call_open(
+        client, &(weft_http_request){.url = t_url(server, "/half"), .upload = 1}, &call));
     static const char zeros[1 << 16];
     weft_scope scope;
     weft_scope_open(&scope, weft_now() + WEFT_MS(100));
@@ -627,8 +625,7 @@ Test(http_client, two_loops_have_a_client_each)
 {
     warm_up();
     t_leak_begin();
-    T_OK(weft_run(two_loops_task, NULL,
-                  &(weft_options){.loops = 2, .signals = WEFT_SIGNALS_NONE}));
+    T_OK(weft_run(two_loops_task, NULL, &(weft_options){.loops = 2, .signals = WEFT_SIGNALS_NONE}));
     t_leak_end();
 }
 

@@ -982,6 +982,7 @@ release(weft_http_call *call)
     weft_http_client *client = call->client;
     if (call->easy != NULL) {
         if (client->n_spares < SPARES && !client->closing) {
+            curl_easy_setopt(call->easy, CURLOPT_COOKIEFILE, NULL); /* resetting would leak it */
             curl_easy_reset(call->easy);
             client->spares[client->n_spares++] = call->easy;
         } else {

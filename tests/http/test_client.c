@@ -2,7 +2,7 @@
  * test_client.c - requests whole and streamed, connections kept and dropped, and whatever servers,
  * deadlines and short memory can do in between.
  */
-#include "http/t_http.h"
+#include "http/t_peer.h"
 
 TestSuite(http_client, .timeout = 120);
 

@@ -1,8 +1,8 @@
 /*
- * t_http.h - a small HTTP server of tasks, which does what the path of a request says.
+ * t_peer.h - a small HTTP server of tasks, which does what the path of a request says.
  */
-#ifndef WEFT_TESTS_HTTP_T_HTTP_H
-#define WEFT_TESTS_HTTP_T_HTTP_H
+#ifndef WEFT_TESTS_HTTP_T_PEER_H
+#define WEFT_TESTS_HTTP_T_PEER_H
 
 #include <weft/http_client.h>
 

@@ -32,6 +32,10 @@
 #include <weft/fd.h>
 #include <weft/net.h>
 #include <weft/stream.h>
+#include <weft/http.h>
+#include <weft/server.h>
+#include <weft/tls.h>
+#include <weft/http_server.h>
 #include <weft/http_client.h>
 #include <weft/procpool.h>
 #include <weft/job.h>

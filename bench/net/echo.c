@@ -1,32 +1,23 @@
 /*
- * echo.c - what an echo server on weft costs of CPU for each request, beside raw epoll and raw
- * libevent.
+ * echo.c - what an echo server on weft costs of CPU for each request, by descriptors and by streams,
+ * beside raw epoll and raw libevent.
  *
  * Each server is a process of its own on the first CPU, the client is this process on the second
  * one. A fixed number of requests goes to each server in turn, again and again, so that whatever
  * else the machine does meets all of them alike. CPU is the kernel's account of the server's
  * process, all threads, between the warm-up and the last reply.
  */
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <signal.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <weft/fd.h>
 #include <weft/net.h>
 #include <weft/run.h>
+#include <weft/stream.h>
 #include <weft/task.h>
 
-#include "micro/micro.h"
 #include "net/load.h"
+#include "net/serving.h"
 #include "rivals/rivals.h"
 
 #define WARM_UP 5000
-#define END_WITHIN_NS 5000000000 /* a server that was told to end */
 
 static struct micro m = {.program = "echo",
                          .what =
@@ -39,7 +30,7 @@ static int server_cpu;
 /* ---- Ours --------------------------------------------------------------------------------- */
 
 static int
-serve(void *arg)
+serve_fd(void *arg)
 {
     weft_fd *connection = arg;
     char buf[RIVAL_BUF_BYTES];
@@ -55,142 +46,111 @@ serve(void *arg)
 }
 
 static int
+serve_stream(void *arg)
+{
+    weft_stream *connection = arg;
+    char buf[RIVAL_BUF_BYTES];
+    ssize_t n;
+    while ((n = weft_stream_read(connection, buf, sizeof buf)) > 0) {
+        n = weft_stream_write_all(connection, buf, (size_t)n, NULL);
+        if (n < 0)
+            break;
+    }
+    weft_stream_close(connection);
+    free(connection);
+    return 0;
+}
+
+struct server {
+    int listener;
+    bool streams;
+};
+
+/* A connection handed to a task of its own. */
+static int
+take_over(const struct server *server, weft_fd *accepted)
+{
+    if (!server->streams)
+        return weft_task_spawn(NULL, serve_fd, accepted, NULL);
+    int raw = weft_fd_release(accepted);
+    free(accepted);
+    weft_stream *stream = malloc(sizeof *stream);
+    int rc = stream != NULL ? weft_stream_open_fd(stream, raw) : -ENOMEM;
+    return rc < 0 ? rc : weft_task_spawn(NULL, serve_stream, stream, NULL);
+}
+
+static int
 accept_all(void *arg)
 {
+    const struct server *server = arg;
     weft_fd listener;
-    int rc = weft_fd_open(&listener, *(int *)arg);
+    int rc = weft_fd_open(&listener, server->listener);
     while (rc == 0) {
         weft_fd *connection = malloc(sizeof *connection);
         if (connection == NULL)
             return -ENOMEM;
         rc = weft_tcp_accept(&listener, connection, NULL);
-        if (rc < 0) {
+        if (rc < 0)
             free(connection);
-            break;
-        }
-        rc = weft_task_spawn(NULL, serve, connection, NULL);
-        if (rc < 0) {
-            weft_fd_close(connection);
-            free(connection);
-        }
+        else
+            rc = take_over(server, connection);
     }
     weft_fd_close(&listener);
     return rc;
 }
 
 static int
+run_server(int listener, bool streams)
+{
+    struct server server = {.listener = listener, .streams = streams};
+    int rc = weft_run(accept_all, &server, &(weft_options){.loops = 1});
+    return rc == -ECANCELED ? 0 : rc; /* SIGTERM ends it */
+}
+
+static int
 weft_echo(int listener)
 {
-    int rc = weft_run(accept_all, &listener, &(weft_options){.loops = 1});
-    return rc == -ECANCELED ? 0 : rc; /* SIGTERM ends it */
+    return run_server(listener, false);
+}
+
+static int
+weft_stream_echo(int listener)
+{
+    return run_server(listener, true);
 }
 
 /* ---- One run ------------------------------------------------------------------------------ */
 
-struct server {
-    const char *name;
-    int (*run)(int listener);
-    bool ends_itself; /* on SIGTERM, with status 0; the others are ended by it */
-};
-
-static const struct server servers[] = {
-    {"raw epoll", rival_epoll_echo, false},
-    {"raw libevent", rival_libevent_echo, false},
-    {"weft", weft_echo, true},
+static const struct serving servers[] = {
+    {.name = "raw epoll", .run = rival_epoll_echo},
+    {.name = "raw libevent", .run = rival_libevent_echo},
+    {.name = "weft", .run = weft_echo, .ends_itself = true},
+    {.name = "weft streams", .run = weft_stream_echo, .ends_itself = true},
 };
 #define N_SERVERS (int)(sizeof servers / sizeof servers[0])
-#define EPOLL 0
-#define WEFT 2
-
-static int
-listen_here(uint16_t *ret_port)
-{
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
-    socklen_t len = sizeof address;
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, len) < 0 || listen(fd, 4096) < 0 ||
-        getsockname(fd, (struct sockaddr *)&address, &len) < 0)
-        micro_fail(&m, "listen", -errno);
-    *ret_port = ntohs(address.sin_port);
-    return fd;
-}
-
-static pid_t
-server_start(const struct server *server, int listener)
-{
-    fflush(stdout);
-    pid_t parent = getpid();
-    pid_t pid = fork();
-    if (pid < 0)
-        micro_fail(&m, "fork", -errno);
-    if (pid > 0)
-        return pid;
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent)
-        _exit(1);
-    micro_pin(&m, server_cpu);
-    int rc = server->run(listener);
-    if (rc < 0)
-        fprintf(stderr, "echo: %s: %s\n", server->name, strerror(-rc));
-    _exit(rc < 0);
-}
-
-static void
-server_end(const struct server *server, pid_t pid)
-{
-    kill(pid, SIGTERM);
-    int status = 0;
-    int64_t give_up = micro_now() + END_WITHIN_NS;
-    pid_t ended;
-    while ((ended = waitpid(pid, &status, WNOHANG)) == 0 && micro_now() < give_up)
-        usleep(1000);
-    if (ended == 0) {
-        kill(pid, SIGKILL);
-        waitpid(pid, &status, 0);
-        micro_fail(&m, "a server did not end on SIGTERM", -ETIMEDOUT);
-    }
-    bool well = server->ends_itself ? WIFEXITED(status) && WEXITSTATUS(status) == 0
-                                    : WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM;
-    if (!well)
-        micro_fail(&m, "the end of a server", 0);
-}
-
-static double
-cpu_ns(clockid_t clock)
-{
-    struct timespec ts;
-    if (clock_gettime(clock, &ts) < 0)
-        micro_fail(&m, "CPU clock of a server", -errno);
-    return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
-}
+enum { EPOLL, LIBEVENT, WEFT, STREAMS };
 
 /* Microseconds of CPU a request, and thousands of requests a second. */
 static void
-measure(const struct server *server, int connections, long requests, double *ret_cpu,
+measure(const struct serving *server, int connections, long requests, double *ret_cpu,
         double *ret_rate)
 {
-    uint16_t port;
-    int listener = listen_here(&port);
-    pid_t pid = server_start(server, listener);
-    close(listener);
-    clockid_t clock;
-    int rc = -clock_getcpuclockid(pid, &clock);
+    struct serving_run run;
+    serving_start(&m, &run, server, server_cpu);
     struct load *load = NULL;
-    if (rc == 0)
-        rc = load_open(&load, port, connections);
+    int rc = load_open(&load, run.port, connections);
     if (rc == 0)
         rc = load_run(load, connections > WARM_UP ? connections : WARM_UP);
-    double cpu_begun = cpu_ns(clock);
+    double cpu_begun = serving_cpu_ns(&m, &run);
     int64_t begun = micro_now();
     if (rc == 0)
         rc = load_run(load, requests);
     int64_t ended = micro_now();
-    *ret_cpu = (cpu_ns(clock) - cpu_begun) / (double)requests / 1e3;
+    *ret_cpu = (serving_cpu_ns(&m, &run) - cpu_begun) / (double)requests / 1e3;
     *ret_rate = (double)requests * 1e6 / (double)(ended - begun);
     if (load != NULL)
         load_close(load);
-    server_end(server, pid);
+    serving_end(&m, &run);
     micro_check(&m, server->name, rc);
 }
 
@@ -201,34 +161,60 @@ static double rates[N_SERVERS][MICRO_REPEATS_MAX];
 
 struct setting {
     int connections;
-    double limit; /* of weft's CPU over raw epoll's; 0: none */
+    double limit;        /* of weft's CPU over raw epoll's; 0: none */
+    double stream_limit; /* the same for streams */
     const char *cpu_names[N_SERVERS];
     const char *rate_name;
-    const char *ratio_name;
+    const char *ratio_name, *stream_name;
     const char *peers[N_SERVERS];
 };
 
 static const struct setting settings[] = {
     {.connections = 1,
-     .cpu_names = {"1 connection, raw epoll", "1 connection, raw libevent", "1 connection, weft"},
+     .cpu_names = {"1 connection, raw epoll", "1 connection, raw libevent", "1 connection, weft",
+                   "1 connection, weft streams"},
      .rate_name = "1 connection, weft, served",
      .ratio_name = "1 connection, weft / raw epoll",
-     .peers = {"29.2 there", "31.8 there", "tokio 27.8, libdill 34.6, Go 36.7, asyncio 41.8"}},
+     .stream_name = "1 connection, streams / raw epoll",
+     .peers = {"29.2 there", "31.8 there", "tokio 27.8, libdill 34.6, Go 36.7, asyncio 41.8", ""}},
     {.connections = 64,
      .limit = 1.08,
+     .stream_limit = 1.12,
      .cpu_names = {"64 connections, raw epoll", "64 connections, raw libevent",
-                   "64 connections, weft"},
+                   "64 connections, weft", "64 connections, weft streams"},
      .rate_name = "64 connections, weft, served",
      .ratio_name = "64 connections, weft / raw epoll",
-     .peers = {"3.82 there", "3.66 there", "tokio 3.71, libdill 3.78, Go 4.55, asyncio 8.87"}},
+     .stream_name = "64 connections, streams / raw epoll",
+     .peers = {"3.82 there", "3.66 there", "tokio 3.71, libdill 3.78, Go 4.55, asyncio 8.87", ""}},
     {.connections = 1000,
      .limit = 1.08,
+     .stream_limit = 1.12,
      .cpu_names = {"1,000 connections, raw epoll", "1,000 connections, raw libevent",
-                   "1,000 connections, weft"},
+                   "1,000 connections, weft", "1,000 connections, weft streams"},
      .rate_name = "1,000 connections, weft, served",
      .ratio_name = "1,000 connections, weft / raw epoll",
-     .peers = {"3.96 there", "3.79 there", "tokio 4.07, libdill 4.17, Go 5.17, asyncio 9.86"}},
+     .stream_name = "1,000 connections, streams / raw epoll",
+     .peers = {"3.96 there", "3.79 there", "tokio 4.07, libdill 4.17, Go 5.17, asyncio 9.86", ""}},
+    {.connections = 10000,
+     .stream_limit = 1.12,
+     .cpu_names = {"10,000 connections, raw epoll", "10,000 connections, raw libevent",
+                   "10,000 connections, weft", "10,000 connections, streams"},
+     .rate_name = "10,000 connections, weft, served",
+     .ratio_name = "10,000 connections, weft / raw epoll",
+     .stream_name = "10,000, streams / raw epoll",
+     .peers = {"", "", "", ""}},
 };
+
+static void
+ratio_row(const char *name, double limit, int server, size_t n)
+{
+    /* The rows above have sorted their values, so this is the ratio of the two medians. */
+    double ratio = bench_median(cpus[server], n) / bench_median(cpus[EPOLL], n);
+    if (limit > 0)
+        micro_row(&m, name, "x", limit, "", &ratio, 1);
+    else
+        micro_note(&m, name, "x", "", &ratio, 1);
+}
 
 static void
 compare(const struct setting *setting)
@@ -244,38 +230,26 @@ compare(const struct setting *setting)
     for (int s = 0; s < N_SERVERS; s++)
         micro_note(&m, setting->cpu_names[s], "us", setting->peers[s], cpus[s], n);
     micro_note(&m, setting->rate_name, "k/s", "", rates[WEFT], n);
-
-    /* Each row above has sorted its values, so this is the ratio of the two medians. */
-    double ratio = bench_median(cpus[WEFT], n) / bench_median(cpus[EPOLL], n);
-    if (setting->limit > 0)
-        micro_row(&m, setting->ratio_name, "x", setting->limit, "", &ratio, 1);
-    else
-        micro_note(&m, setting->ratio_name, "x", "", &ratio, 1);
-}
-
-/* The client and each server are processes of their own: each needs one for a connection. */
-static void
-raise_files_limit(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-        micro_fail(&m, "limit of open files", -errno);
-    limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-        micro_fail(&m, "raising the limit of open files", -errno);
+    ratio_row(setting->ratio_name, setting->limit, WEFT, n);
+    ratio_row(setting->stream_name, setting->stream_limit, STREAMS, n);
 }
 
 int
 main(int argc, char **argv)
 {
     micro_options(&m, argc, argv, "requests in a run");
-    raise_files_limit();
+    long files = serving_raise_files(&m);
     server_cpu = micro_cpu(0);
     int client_cpu = micro_cpu(1);
     if (client_cpu < 0)
         printf("echo: this process may use one CPU only: server and client share it\n");
     micro_pin(&m, client_cpu < 0 ? server_cpu : client_cpu);
-    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++)
-        compare(&settings[i]);
+    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
+        if (settings[i].connections + 64 <= files)
+            compare(&settings[i]);
+        else
+            printf("echo: %d connections: not measured, %ld descriptors are allowed\n",
+                   settings[i].connections, files);
+    }
     return micro_end(&m);
 }

@@ -1,5 +1,5 @@
 /*
- * rivals.h - echo servers without weft, to be measured beside ours.
+ * rivals.h - servers without weft, to be measured beside ours.
  *
  * Each serves connections from a listening socket on the calling thread until the process is
  * ended by a signal. A server sends back what it reads; after a short read it waits for
@@ -15,6 +15,15 @@ int rival_epoll_echo(int listener);
 
 /* libevent's event core: one persistent read event for each connection. */
 int rival_libevent_echo(int listener);
+
+/* The same over TLS, on OpenSSL and level-triggered epoll: certificate and key are PEM files. */
+int rival_openssl_echo(int listener, const char *certificate, const char *key);
+
+/* "hello" to whatever ends in an empty line, on raw epoll: no HTTP is read. What the kernel costs. */
+int rival_epoll_http(int listener);
+
+/* "hello" from libevent's HTTP server. */
+int rival_evhttp(int listener);
 
 /* Writes all of it to a non-blocking socket, waiting where there is no room. 0 or a negative
  * errno. A 64-byte echo always finds room, so how one waits is not part of the measurement. */

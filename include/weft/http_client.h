@@ -78,7 +78,7 @@ typedef struct weft_http_stats {
 
 typedef struct weft_http_response {
     int status;
-    weft_buf head; /* the header lines, for weft_http_response_header */
+    weft_buf head; /* the header lines, for weft_http_response_field */
     weft_buf body; /* decoded; one zero byte follows it, which is not counted */
     weft_http_stats stats;
 } weft_http_response;
@@ -158,7 +158,7 @@ WEFT_WAITS int weft_http_post(const char *url, const char *type, weft_bytes body
                               weft_http_response *response);
 
 /*
- * weft_http_response_header - a field of a response
+ * weft_http_response_field - a field of a response
  *
  * name     case does not matter
  * index    0 for the first field of that name, 1 for the second…
@@ -168,8 +168,8 @@ WEFT_WAITS int weft_http_post(const char *url, const char *type, weft_bytes body
  * Threads  whoever owns response
  * Source   aiohttp ClientResponse.headers.getall
  */
-const char *weft_http_response_header(const weft_http_response *response, const char *name,
-                                      size_t index);
+const char *weft_http_response_field(const weft_http_response *response, const char *name,
+                                     size_t index);
 
 /*
  * weft_http_response_free - give back what a response holds; it is empty afterwards

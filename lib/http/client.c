@@ -86,7 +86,7 @@ struct weft_http_call {
     struct curl_slist *headers;
     weft_event reading; /* head, body, or the end has come */
     weft_event writing; /* there is room, or the end has come */
-    struct weft__http_head head;
+    struct weft__client_head head;
     bool head_done;
     bool follows, custom, fail, upload;
     enum call_state state;
@@ -358,7 +358,7 @@ static size_t
 on_header(char *line, size_t size, size_t n, void *arg)
 {
     weft_http_call *call = arg;
-    int rc = weft__http_head_line(&call->head, line, size * n);
+    int rc = weft__client_head_line(&call->head, line, size * n);
     if (rc > 0)
         head_is_there(call);
     if (rc < 0)
@@ -925,7 +925,7 @@ set_headers(weft_http_call *call, const weft_http_request *request)
     CURLcode code = CURLE_OK;
     const char *type = "Content-Type:"; /* curl would say that it is a form */
     bool typed = (request->body.data == NULL && !request->upload) ||
-                 weft__http_request_has(request, "Content-Type");
+                 weft__client_request_has(request, "Content-Type");
     for (const char *const *line = request->headers;
          code == CURLE_OK && ((line != NULL && *line != NULL) || !typed);) {
         bool own = line != NULL && *line != NULL;
@@ -1008,7 +1008,7 @@ call_new(weft_http_client *client, const weft_http_request *request, bool whole,
         return -ESHUTDOWN;
     if (client->loop != weft_loop_current())
         return weft_error_note(-EINVAL, "a client belongs to the loop it was made on");
-    int rc = weft__http_request_check(request);
+    int rc = weft__client_request_check(request);
     if (rc < 0)
         return rc;
     weft_http_call *call = weft_memory_zeroed(sizeof *call);
@@ -1060,7 +1060,7 @@ static int
 begin(weft_http_client **client)
 {
     int rc = weft_checkpoint();
-    return rc == 0 && *client == NULL ? weft__http_client_own(client) : rc;
+    return rc == 0 && *client == NULL ? weft__client_own(client) : rc;
 }
 
 int

@@ -83,10 +83,10 @@ HTTP_TEST(a_response_has_status_headers_and_body)
     T_OK(get(client, t_url(server, "/hello"), &response));
     cr_assert(response.status == 200 && response.body.len == 5);
     cr_assert_str_eq((char *)response.body.data, "hello");
-    cr_assert_str_eq(weft_http_response_header(&response, "X-TWO", 0), "a");
-    cr_assert_str_eq(weft_http_response_header(&response, "x-two", 1), "b");
-    cr_assert(weft_http_response_header(&response, "x-two", 2) == NULL);
-    cr_assert(weft_http_response_header(&response, "x-tw", 0) == NULL);
+    cr_assert_str_eq(weft_http_response_field(&response, "X-TWO", 0), "a");
+    cr_assert_str_eq(weft_http_response_field(&response, "x-two", 1), "b");
+    cr_assert(weft_http_response_field(&response, "x-two", 2) == NULL);
+    cr_assert(weft_http_response_field(&response, "x-tw", 0) == NULL);
     cr_assert(response.stats.version == 11 && response.stats.connections == 1);
     cr_assert_str_eq(response.stats.peer, "127.0.0.1");
     cr_assert(response.stats.total > 0 && response.stats.received == 5);
@@ -300,7 +300,7 @@ HTTP_TEST(the_head_is_there_before_the_body)
     weft_http_response head;
     T_OK(weft_http_call_open(client, &(weft_http_request){.url = t_url(server, "/half")}, &call));
     cr_assert(weft_http_call_head(call, &head) == 200);
-    cr_assert_str_eq(weft_http_response_header(&head, "Content-Length", 0), "100");
+    cr_assert_str_eq(weft_http_response_field(&head, "Content-Length", 0), "100");
     char buf[100];
     cr_assert(weft_http_call_read(call, buf, 2) == 2 && memcmp(buf, "ha", 2) == 0);
     cr_assert(weft_http_call_read(call, buf, sizeof buf) == 2 && memcmp(buf, "lf", 2) == 0);

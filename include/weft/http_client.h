@@ -34,12 +34,12 @@ typedef struct weft_http_client_options {
     const char *cert_file;  /* PEM, to show to servers that ask; NULL: none */
     const char *key_file;   /* its key; NULL: in cert_file */
     const char *key_password;
-    const char *unix_path;            /* connect to this socket whatever the URL says; NULL: no */
-    const char *const *resolve;       /* "host:port:address", ended by NULL: no look-up for them */
-    unsigned proxy_from_environment;  /* 1: http_proxy, https_proxy, no_proxy apply */
-    unsigned insecure;                /* 1: certificates are not verified. For tests alone */
-    unsigned cookies;                 /* 1: keep cookies that servers set, and send them back */
-    unsigned no_compression;          /* 1: do not ask for compressed bodies */
+    const char *unix_path;           /* connect to this socket whatever the URL says; NULL: no */
+    const char *const *resolve;      /* "host:port:address", ended by NULL: no look-up for them */
+    unsigned proxy_from_environment; /* 1: http_proxy, https_proxy, no_proxy apply */
+    unsigned insecure;               /* 1: certificates are not verified. For tests alone */
+    unsigned cookies;                /* 1: keep cookies that servers set, and send them back */
+    unsigned no_compression;         /* 1: do not ask for compressed bodies */
     weft_http_use version;
     unsigned host_connections;  /* most connections to a host; 0: no limit. Requests wait in line */
     unsigned total_connections; /* most connections at all; 0: no limit */
@@ -61,9 +61,9 @@ typedef struct weft_http_request {
     uint64_t upload_length;     /* its length, if it is known; 0: it is not */
     const char *user;           /* basic authentication; NULL: none */
     const char *password;
-    int redirects;       /* most that are followed; 0: 10; -1: none, they are responses */
-    unsigned fail;       /* 1: a status of 400 or more is WEFT_E_CURL */
-    size_t limit;        /* most bytes of a whole response body; 0: 64 MiB */
+    int redirects; /* most that are followed; 0: 10; -1: none, they are responses */
+    unsigned fail; /* 1: a status of 400 or more is WEFT_E_CURL */
+    size_t limit;  /* most bytes of a whole response body; 0: 64 MiB */
 } weft_http_request;
 
 /* How a request went. Times are from its start on, in nanoseconds; 0 for what did not happen. */
@@ -78,7 +78,7 @@ typedef struct weft_http_stats {
 
 typedef struct weft_http_response {
     int status;
-    weft_buf head; /* the header lines, for weft_http_response_header */
+    weft_buf head; /* the header lines, for weft_http_response_field */
     weft_buf body; /* decoded; one zero byte follows it, which is not counted */
     weft_http_stats stats;
 } weft_http_response;
@@ -158,7 +158,7 @@ WEFT_WAITS int weft_http_post(const char *url, const char *type, weft_bytes body
                               weft_http_response *response);
 
 /*
- * weft_http_response_header - a field of a response
+ * weft_http_response_field - a field of a response
  *
  * name     case does not matter
  * index    0 for the first field of that name, 1 for the second…
@@ -168,8 +168,8 @@ WEFT_WAITS int weft_http_post(const char *url, const char *type, weft_bytes body
  * Threads  whoever owns response
  * Source   aiohttp ClientResponse.headers.getall
  */
-const char *weft_http_response_header(const weft_http_response *response, const char *name,
-                                      size_t index);
+const char *weft_http_response_field(const weft_http_response *response, const char *name,
+                                     size_t index);
 
 /*
  * weft_http_response_free - give back what a response holds; it is empty afterwards

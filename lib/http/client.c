@@ -33,13 +33,13 @@
 #ifndef SHARD_WIDTH
 #define SHARD_WIDTH 256
 #endif
-#define SPARES 64             /* easy handles kept for the next request */
-#define AT_ONCE 64            /* requests begun, or events seen to, before others may run */
+#define SPARES 64              /* easy handles kept for the next request */
+#define AT_ONCE 64             /* requests begun, or events seen to, before others may run */
 #define DRIVER_STACK (1 << 18) /* TLS and decoders run on it; what is not used is not there */
 #define BODY_LIMIT (64u << 20)
 #define REDIRECTS 10
 #define BUFFERS (4u << 20) /* curl's receive buffers of all requests together, about */
-#define BUFFER_MIN 2048
+#define BUFFER_MIN 1024
 #define BUFFER_MAX 65536
 #define NO_TIMEOUT_MS 0x7fffffffL /* curl has a limit of its own otherwise */
 
@@ -68,10 +68,10 @@ struct weft_http_client {
     size_t under_way;
     unsigned n_broken;
     bool closing;
-    weft_task *driver;  /* NULL: none was ever started */
-    bool driver_runs;   /* from its first step to its last */
-    weft_scope *nap;    /* of the driver, while it waits */
-    weft_buf strings;   /* what the texts of the options point into */
+    weft_task *driver; /* NULL: none was ever started */
+    bool driver_runs;  /* from its first step to its last */
+    weft_scope *nap;   /* of the driver, while it waits */
+    weft_buf strings;  /* what the texts of the options point into */
     struct curl_slist *resolve;
     weft_http_client_options options;
 };
@@ -86,7 +86,7 @@ struct weft_http_call {
     struct curl_slist *headers;
     weft_event reading; /* head, body, or the end has come */
     weft_event writing; /* there is room, or the end has come */
-    struct weft__http_head head;
+    struct weft__client_head head;
     bool head_done;
     bool follows, custom, fail, upload;
     enum call_state state;
@@ -111,11 +111,13 @@ struct weft_http_call {
 
 static pthread_once_t global_once = PTHREAD_ONCE_INIT;
 static CURLcode global_rc;
+static bool prior2_is_for_once; /* before 8.0.0 the second request breaks HTTP/2's framing */
 
 static void
 global_init(void)
 {
     global_rc = curl_global_init(CURL_GLOBAL_DEFAULT);
+    prior2_is_for_once = curl_version_info(CURLVERSION_NOW)->version_num < 0x080000;
 }
 
 static int64_t
@@ -284,8 +286,7 @@ on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 static int
 watch(weft_http_client *client, curl_socket_t fd, uint32_t events, uint32_t shard, bool known)
 {
-    struct epoll_event event = {.events = events,
-                                .data.u64 = (uint64_t)shard << 32 | (uint32_t)fd};
+    struct epoll_event event = {.events = events, .data.u64 = (uint64_t)shard << 32 | (uint32_t)fd};
     int rc = weft__sys_epoll_ctl(client->epoll, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event);
     if (rc == -ENOENT || rc == -EEXIST) /* a number that is somebody else's now */
         rc = weft__sys_epoll_ctl(client->epoll, known ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd, &event);
@@ -357,7 +358,7 @@ static size_t
 on_header(char *line, size_t size, size_t n, void *arg)
 {
     weft_http_call *call = arg;
-    int rc = weft__http_head_line(&call->head, line, size * n);
+    int rc = weft__client_head_line(&call->head, line, size * n);
     if (rc > 0)
         head_is_there(call);
     if (rc < 0)
@@ -429,8 +430,11 @@ collect(struct shard *shard)
         int rc = result_of(call, code);
         if (call->fail && rc == WEFT_E_CURL && call->head_done)
             snprintf(call->text, sizeof call->text, "the status is %d", call->head.status);
-        else if (rc < 0 && rc == call->failure)
-            call->text[0] = '\0'; /* curl says that a write failed */
+        else if (rc < 0 && rc == call->failure) /* of which curl says that a write failed */
+            snprintf(call->text, sizeof call->text, "%s",
+                     rc != WEFT_E_HTTP_LARGE ? ""
+                     : call->head_done       ? "the body is over the limit of the request"
+                                             : "the head of the response is too large");
         else if (rc < 0 && call->text[0] == '\0')
             snprintf(call->text, sizeof call->text, "%s", curl_easy_strerror(code));
         end_call(call, rc);
@@ -487,8 +491,7 @@ static int
 shard_take(weft_http_client *client, struct shard **ret_shard)
 {
     /* Limits are curl's, and count within one multi handle. */
-    bool limited =
-        client->options.host_connections > 0 || client->options.total_connections > 0;
+    bool limited = client->options.host_connections > 0 || client->options.total_connections > 0;
     for (unsigned i = 0; i < client->n_shards; i++) {
         if (limited || client->shards[i]->running < SHARD_WIDTH) {
             *ret_shard = client->shards[i];
@@ -533,7 +536,8 @@ end_broken(weft_http_client *client)
     client->n_broken = 0;
 }
 
-/* Sets the timer to the earliest time that any shard has asked for. */
+/* Sets the timer to the earliest time that any shard has asked for. One that is set to fire before
+ * that may do so: it costs less than setting it anew for each request. */
 static int
 arm(weft_http_client *client)
 {
@@ -542,16 +546,13 @@ arm(weft_http_client *client)
         if (client->shards[i]->at < first)
             first = client->shards[i]->at;
     }
-    if (first == client->armed)
+    if (first >= client->armed)
         return 0;
-    int64_t after = 0; /* disarmed */
-    if (first != WEFT_FOREVER) {
-        after = first - real_now();
-        if (after < 1)
-            after = 1;
-    }
-    client->armed = first;
-    return weft__sys_timerfd_after(client->timer, after);
+    int64_t after = first - real_now();
+    int rc = weft__sys_timerfd_after(client->timer, after < 1 ? 1 : after);
+    if (rc == 0)
+        client->armed = first;
+    return rc;
 }
 
 static int
@@ -671,9 +672,8 @@ ensure_driver(weft_http_client *client)
         weft_task_close(client->driver);
         client->driver = NULL;
     }
-    return weft_task_spawn(
-        &client->driver, drive, client,
-        &(weft_task_options){.name = "http driver", .stack_size = DRIVER_STACK});
+    return weft_task_spawn(&client->driver, drive, client,
+                           &(weft_task_options){.name = "http driver", .stack_size = DRIVER_STACK});
 }
 
 /* ---- Clients -------------------------------------------------------------------------------- */
@@ -694,8 +694,8 @@ options_copy(weft_http_client *client, const weft_http_client_options *given)
 {
     client->options = *given;
     weft_http_client_options *mine = &client->options;
-    const char **texts[] = {&mine->user_agent, &mine->proxy,    &mine->no_proxy,
-                            &mine->ca_file,    &mine->cert_file, &mine->key_file,
+    const char **texts[] = {&mine->user_agent,   &mine->proxy,     &mine->no_proxy,
+                            &mine->ca_file,      &mine->cert_file, &mine->key_file,
                             &mine->key_password, &mine->unix_path};
     size_t n = sizeof texts / sizeof texts[0], total = 1;
     for (size_t i = 0; i < n; i++)
@@ -842,6 +842,10 @@ set_client(weft_http_client *client, CURL *easy)
     SET(CURLOPT_PROTOCOLS_STR, "http,https");
     SET(CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
     SET(CURLOPT_HTTP_VERSION, versions[options->version]);
+    if (options->version == WEFT_HTTP_PRIOR2 && prior2_is_for_once) {
+        SET(CURLOPT_FRESH_CONNECT, 1L);
+        SET(CURLOPT_FORBID_REUSE, 1L);
+    }
     if (options->user_agent[0] != '\0')
         SET(CURLOPT_USERAGENT, options->user_agent);
     if (options->proxy != NULL)
@@ -920,7 +924,8 @@ set_headers(weft_http_call *call, const weft_http_request *request)
     CURL *easy = call->easy;
     CURLcode code = CURLE_OK;
     const char *type = "Content-Type:"; /* curl would say that it is a form */
-    bool typed = weft__http_request_has(request, "Content-Type");
+    bool typed = (request->body.data == NULL && !request->upload) ||
+                 weft__client_request_has(request, "Content-Type");
     for (const char *const *line = request->headers;
          code == CURLE_OK && ((line != NULL && *line != NULL) || !typed);) {
         bool own = line != NULL && *line != NULL;
@@ -930,7 +935,8 @@ set_headers(weft_http_call *call, const weft_http_request *request)
         call->headers = list;
         typed = typed || !own;
     }
-    SET(CURLOPT_HTTPHEADER, call->headers);
+    if (call->headers != NULL)
+        SET(CURLOPT_HTTPHEADER, call->headers);
     return code;
 }
 
@@ -945,7 +951,8 @@ set_request(weft_http_call *call, const weft_http_request *request)
         code = set_headers(call, request);
     size_t buffer = BUFFERS / (call->client->under_way + 1);
     buffer = buffer < BUFFER_MIN ? BUFFER_MIN : buffer > BUFFER_MAX ? BUFFER_MAX : buffer;
-    SET(CURLOPT_BUFFERSIZE, (long)buffer);
+    /* Refused where a request that failed early has left its buffer behind: that will do too. */
+    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)buffer);
     SET(CURLOPT_PRIVATE, call);
     SET(CURLOPT_ERRORBUFFER, call->text);
     SET(CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
@@ -975,6 +982,7 @@ release(weft_http_call *call)
     weft_http_client *client = call->client;
     if (call->easy != NULL) {
         if (client->n_spares < SPARES && !client->closing) {
+            curl_easy_setopt(call->easy, CURLOPT_COOKIEFILE, NULL); /* resetting would leak it */
             curl_easy_reset(call->easy);
             client->spares[client->n_spares++] = call->easy;
         } else {
@@ -1000,7 +1008,7 @@ call_new(weft_http_client *client, const weft_http_request *request, bool whole,
         return -ESHUTDOWN;
     if (client->loop != weft_loop_current())
         return weft_error_note(-EINVAL, "a client belongs to the loop it was made on");
-    int rc = weft__http_request_check(request);
+    int rc = weft__client_request_check(request);
     if (rc < 0)
         return rc;
     weft_http_call *call = weft_memory_zeroed(sizeof *call);
@@ -1016,10 +1024,8 @@ call_new(weft_http_client *client, const weft_http_request *request, bool whole,
     call->upload = request->upload != 0;
     call->up_known = request->upload_length > 0;
     call->up_left = request->upload_length;
-    call->easy =
-        client->n_spares > 0 ? client->spares[--client->n_spares] : curl_easy_init();
-    CURLcode code =
-        call->easy != NULL ? set_request(call, request) : CURLE_OUT_OF_MEMORY;
+    call->easy = client->n_spares > 0 ? client->spares[--client->n_spares] : curl_easy_init();
+    CURLcode code = call->easy != NULL ? set_request(call, request) : CURLE_OUT_OF_MEMORY;
     if (code != CURLE_OK)
         rc = code == CURLE_OUT_OF_MEMORY
                  ? -ENOMEM
@@ -1054,7 +1060,7 @@ static int
 begin(weft_http_client **client)
 {
     int rc = weft_checkpoint();
-    return rc == 0 && *client == NULL ? weft__http_client_own(client) : rc;
+    return rc == 0 && *client == NULL ? weft__client_own(client) : rc;
 }
 
 int

@@ -46,7 +46,7 @@ header_check(const char *line)
 }
 
 int
-weft__http_request_check(const weft_http_request *request)
+weft__client_request_check(const weft_http_request *request)
 {
     if (request->url == NULL)
         return weft_error_note(WEFT_E_URL, "a request needs a URL");
@@ -59,8 +59,7 @@ weft__http_request_check(const weft_http_request *request)
     if (request->body.data != NULL && request->upload)
         return weft_error_note(-EINVAL, "a body is given whole, or follows: not both");
     if (request->redirects < -1)
-        return weft_error_note(-EINVAL, "redirects must be -1 or more, got %d",
-                               request->redirects);
+        return weft_error_note(-EINVAL, "redirects must be -1 or more, got %d", request->redirects);
     for (const char *const *line = request->headers; line != NULL && *line != NULL; line++) {
         int rc = header_check(*line);
         if (rc < 0)
@@ -70,7 +69,7 @@ weft__http_request_check(const weft_http_request *request)
 }
 
 bool
-weft__http_request_has(const weft_http_request *request, const char *name)
+weft__client_request_has(const weft_http_request *request, const char *name)
 {
     size_t len = strlen(name);
     for (const char *const *line = request->headers; line != NULL && *line != NULL; line++) {
@@ -83,7 +82,7 @@ weft__http_request_has(const weft_http_request *request, const char *name)
 /* ---- Responses ------------------------------------------------------------------------------ */
 
 static int
-begin(struct weft__http_head *head, const char *line, size_t len)
+begin(struct weft__client_head *head, const char *line, size_t len)
 {
     head->lines.len = 0;
     head->open = true;
@@ -96,7 +95,7 @@ begin(struct weft__http_head *head, const char *line, size_t len)
 }
 
 int
-weft__http_head_line(struct weft__http_head *head, const char *line, size_t len)
+weft__client_head_line(struct weft__client_head *head, const char *line, size_t len)
 {
     while (len > 0 && (line[len - 1] == '\n' || line[len - 1] == '\r'))
         len--;
@@ -110,7 +109,7 @@ weft__http_head_line(struct weft__http_head *head, const char *line, size_t len)
     }
     if (len >= 9 && strncasecmp(line, "Location:", 9) == 0)
         head->location = true;
-    if (head->lines.len + len + 1 > WEFT__HTTP_HEAD_MAX)
+    if (head->lines.len + len + 1 > WEFT__CLIENT_HEAD_MAX)
         return WEFT_E_HTTP_LARGE;
     int rc = weft_buf_reserve(&head->lines, len + 1);
     if (rc == 0)
@@ -119,7 +118,7 @@ weft__http_head_line(struct weft__http_head *head, const char *line, size_t len)
 }
 
 const char *
-weft_http_response_header(const weft_http_response *response, const char *name, size_t index)
+weft_http_response_field(const weft_http_response *response, const char *name, size_t index)
 {
     size_t name_len = strlen(name);
     const char *end = (const char *)response->head.data + response->head.len;

@@ -78,7 +78,7 @@ start_keeper(void)
 }
 
 int
-weft__http_client_own(weft_http_client **ret_client)
+weft__client_own(weft_http_client **ret_client)
 {
     struct own *own = find();
     if (own == NULL) {

@@ -34,7 +34,7 @@ weft__sys_timerfd_create(void)
     WEFT__SYS_RETRY(int, timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
 }
 
-/* Once, after so many nanoseconds; 0 disarms. */
+/* Once, after so many nanoseconds, more than 0. */
 static inline int
 weft__sys_timerfd_after(int fd, int64_t ns)
 {

@@ -836,6 +836,8 @@ weft__http_parse_trailers(struct weft__http_field *fields, unsigned max, const c
 {
     struct fault fault;
     unsigned n = 0;
+    if (len == 0) /* data may be NULL */
+        return 0;
     for (const char *p = data, *end = data + len; p < end;) {
         struct weft__http_field field;
         p = read_field(p, end, &field, &fault);

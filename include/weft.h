@@ -32,6 +32,8 @@
 #include <weft/fd.h>
 #include <weft/net.h>
 #include <weft/stream.h>
+#include <weft/file.h>
+#include <weft/dir.h>
 #include <weft/procpool.h>
 #include <weft/job.h>
 #include <weft/worker.h>

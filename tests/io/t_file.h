@@ -33,7 +33,7 @@ t_dir_make(void)
 static inline void
 t_dir_remove(void)
 {
-    char command[100];
+    char command[200];
     snprintf(command, sizeof command, "chmod -R u+rwx %s; rm -rf %s", t_dir, t_dir);
     cr_assert(system(command) == 0);
 }

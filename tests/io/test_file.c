@@ -315,7 +315,7 @@ write_parts(void *arg)
     weft_group_open(&group, NULL);
     for (unsigned i = 0; i < 26; i++) {
         parts[i] = (struct part){.file = &file, .number = i};
-        T_OK(weft_group_spawn(&group, write_part, &parts[i]));
+        cr_assert(weft_group_spawn(&group, write_part, &parts[i]) >= 0);
     }
     T_OK(weft_group_close(&group));
     for (unsigned i = 0; i < 26; i++) {

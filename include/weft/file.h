@@ -249,9 +249,10 @@ WEFT_WAITS int weft_file_read_all(const char *path, weft_buf *out, size_t max);
  *
  * mode     of the file, less the umask; 0: that of the file replaced, or 0666
  *
- * Returns  0; -ENOSPC, -EFBIG, -EACCES, -EISDIR…, -ECANCELED or -ETIMEDOUT: the old content is
- *          there, and the temporary file is not. When the directory could not be made to reach the
- *          disk, the new content is there, and weft_error_text() says so
+ * Returns  0; -EINVAL for a device or a pipe, which is never replaced; -ENOSPC, -EFBIG, -EACCES,
+ *          -EISDIR…, -ECANCELED or -ETIMEDOUT: the old content is there, and the temporary file
+ *          is not. When the directory could not be made to reach the disk, the new content is
+ *          there, and weft_error_text() says so
  * Waits    yes; looks for cancellation first, and not any more once the renaming has begun
  * Threads  any
  * Source   rename(2); g_file_set_contents, renameio

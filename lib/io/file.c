@@ -220,7 +220,7 @@ write_at(struct weft__file *file, struct transfer *t, const void *buf, size_t le
     return rc;
 }
 
-/* With the position taken: writes there, and moves it unless the call was cancelled, or even then. */
+/* With the position taken: writes there, and moves it; after a cancellation only if asked to. */
 static int
 write_here(struct weft__file *file, const void *buf, size_t len, bool move_anyway, size_t *done)
 {

@@ -192,6 +192,8 @@ begin_replacing(struct replacing *r)
         return rc;
     if (rc == 0 && S_ISDIR(old.st_mode))
         return -EISDIR;
+    if (rc == 0 && !S_ISREG(old.st_mode) && !S_ISLNK(old.st_mode))
+        return -EINVAL; /* a device would be gone for good */
     bool inherits = r->mode == 0 && rc == 0 && S_ISREG(old.st_mode);
     mode_t mode = inherits ? 0600 : r->mode != 0 ? r->mode : 0666;
 

@@ -139,8 +139,8 @@ level_free(struct level *level)
     weft__free(level->sorted);
 }
 
-/* Goes into the directory that `path` names. 0; or an error of the directory in *ret_error, of
- * which what could be read is there all the same; or a failure after which it can be tried again. */
+/* Goes into the directory that `path` names. 0, with an error of the directory in *ret_error: what
+ * could be read of it is there all the same. Or a failure after which it can be tried again. */
 static int
 descend(struct walk *walk, int *ret_error)
 {

@@ -452,6 +452,19 @@ TASK_TEST(file, write_atomic_replaces_content_and_keeps_the_mode)
     cr_assert(t_count(t_dir) == 2);
 }
 
+TASK_TEST(file, write_atomic_replaces_links_but_no_devices)
+{
+    struct stat status;
+    t_put(t_path("a"), "kept");
+    cr_assert(symlink("a", t_path("link")) == 0);
+    T_OK(weft_file_write_atomic(t_path("link"), bytes_of("new"), 0));
+    cr_assert(t_holds(t_path("a"), "kept") && t_holds(t_path("link"), "new"));
+    cr_assert(mkfifo(t_path("pipe"), 0600) == 0);
+    T_ERR(-EINVAL, weft_file_write_atomic(t_path("pipe"), bytes_of("new"), 0));
+    cr_assert(stat(t_path("pipe"), &status) == 0 && S_ISFIFO(status.st_mode));
+    cr_assert(t_count(t_dir) == 3);
+}
+
 TASK_TEST(file, append_makes_the_file_and_adds_to_it)
 {
     size_t written;

@@ -34,6 +34,9 @@
 #include <weft/stream.h>
 #include <weft/file.h>
 #include <weft/dir.h>
+#include <weft/http.h>
+#include <weft/server.h>
+#include <weft/tls.h>
 #include <weft/procpool.h>
 #include <weft/job.h>
 #include <weft/worker.h>

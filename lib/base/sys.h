@@ -14,9 +14,13 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -56,6 +60,28 @@ static inline ssize_t
 weft__sys_write(int fd, const void *buf, size_t len)
 {
     WEFT__SYS_RETRY(ssize_t, write(fd, buf, len));
+}
+
+/* writev(2) without SIGPIPE, for pipes; sockets have weft__sys_sendmsg. */
+ssize_t weft__sys_writev_quietly(int fd, const struct iovec *vectors, int n);
+
+static inline ssize_t
+weft__sys_pread(int fd, void *buf, size_t len, off_t offset)
+{
+    WEFT__SYS_RETRY(ssize_t, pread(fd, buf, len, offset));
+}
+
+/* *offset is moved by what was sent. */
+static inline ssize_t
+weft__sys_sendfile(int to, int from, off_t *offset, size_t len)
+{
+    WEFT__SYS_RETRY(ssize_t, sendfile(to, from, offset, len));
+}
+
+static inline int
+weft__sys_shutdown(int fd, int how)
+{
+    WEFT__SYS_RETRY(int, shutdown(fd, how));
 }
 
 /* For sockets: no SIGPIPE. */
@@ -158,6 +184,56 @@ static inline int
 weft__sys_fcntl_setfl(int fd, int flags)
 {
     WEFT__SYS_RETRY(int, fcntl(fd, F_SETFL, flags));
+}
+
+/* FD_CLOEXEC or 0. */
+static inline int
+weft__sys_fcntl_setfd(int fd, int flags)
+{
+    WEFT__SYS_RETRY(int, fcntl(fd, F_SETFD, flags));
+}
+
+static inline int
+weft__sys_dup(int fd)
+{
+    WEFT__SYS_RETRY(int, fcntl(fd, F_DUPFD_CLOEXEC, 0));
+}
+
+static inline int
+weft__sys_open(const char *path, int flags)
+{
+    WEFT__SYS_RETRY(int, open(path, flags | O_CLOEXEC));
+}
+
+static inline int
+weft__sys_flock(int fd, int operation)
+{
+    WEFT__SYS_RETRY(int, flock(fd, operation));
+}
+
+static inline int
+weft__sys_stat(const char *path, struct stat *ret_status)
+{
+    WEFT__SYS_RETRY(int, stat(path, ret_status));
+}
+
+static inline int
+weft__sys_chmod(const char *path, mode_t mode)
+{
+    WEFT__SYS_RETRY(int, chmod(path, mode));
+}
+
+static inline int
+weft__sys_rename(const char *from, const char *to)
+{
+    WEFT__SYS_RETRY(int, rename(from, to));
+}
+
+/* No fault is injected: nobody could do anything about it. */
+static inline void
+weft__sys_unlink(const char *path)
+{
+    (void)unlink(path);
 }
 
 static inline int

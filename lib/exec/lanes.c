@@ -24,7 +24,7 @@ lane_free(void *lane, int64_t grace)
 }
 
 static int
-executor_of(struct weft__runtime *runtime, enum weft__lane lane, weft_executor **ret_executor)
+executor_of(struct weft__runtime *runtime, enum weft__lane_kind lane, weft_executor **ret_executor)
 {
     int rc = 0;
     weft__lock(&runtime->lanes_lock);
@@ -47,7 +47,7 @@ executor_of(struct weft__runtime *runtime, enum weft__lane lane, weft_executor *
 }
 
 int
-weft__lane_run(enum weft__lane lane, weft_task_fn *fn, void *arg,
+weft__lane_run(enum weft__lane_kind lane, weft_task_fn *fn, void *arg,
                const weft_blocking_options *options)
 {
     struct weft__sched *sched = weft__sched_self();

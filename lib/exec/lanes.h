@@ -11,7 +11,7 @@
 /* weft_executor_run on the executor of the lane, which is made on first use. On a plain thread fn
  * is simply called; options are as for weft_executor_run there too: arg is given back through
  * .abandon. */
-WEFT_WAITS int weft__lane_run(enum weft__lane lane, weft_task_fn *fn, void *arg,
+WEFT_WAITS int weft__lane_run(enum weft__lane_kind lane, weft_task_fn *fn, void *arg,
                               const weft_blocking_options *options);
 
 #endif

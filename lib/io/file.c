@@ -172,7 +172,7 @@ read_fn(struct weft__hop *hop)
         size_t more = t->len - t->done;
         if (WEFT_BUGGIFY(8) && more > 1)
             more = 1;
-        n = weft__sys_pread(t->fd, (char *)t->buf + t->done, more, t->offset + t->done);
+        n = weft__sys_pread(t->fd, (char *)t->buf + t->done, more, (off_t)(t->offset + t->done));
         if (n > 0)
             t->done += (size_t)n;
     } while (n > 0 && t->done < t->len && !t->once);

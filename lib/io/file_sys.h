@@ -27,12 +27,6 @@ weft__sys_close_told(int fd)
 }
 
 static inline ssize_t
-weft__sys_pread(int fd, void *buf, size_t len, uint64_t offset)
-{
-    WEFT__SYS_RETRY(ssize_t, pread(fd, buf, len, (off_t)offset));
-}
-
-static inline ssize_t
 weft__sys_pwrite(int fd, const void *buf, size_t len, uint64_t offset)
 {
     WEFT__SYS_RETRY(ssize_t, pwrite(fd, buf, len, (off_t)offset));

@@ -138,7 +138,7 @@ struct weft__sched {
 };
 
 /* What a runtime's executors are for: calls of one kind must not wait behind those of another. */
-enum weft__lane {
+enum weft__lane_kind {
     WEFT__LANE_BLOCKING, /* weft_blocking */
     WEFT__LANE_FILES,
     WEFT__LANE_NAMES,
@@ -289,6 +289,8 @@ void weft__task_settle(struct weft_task *task, int rc);
 void weft__task_finish(struct weft__sched *sched, struct weft_task *task, int rc);
 void weft__task_release(struct weft__sched *sched, struct weft_task *task);
 void weft__task_adopt_any(struct weft__sched *sched);
+/* Gives back the memory that a parked task of this loop does not need while it waits. */
+void weft__task_give_back(struct weft_task *task);
 void weft__joiner_wake(struct weft_task *task, struct weft__joiner *joiner);
 
 /* Where a task is that any loop may take, and none has yet: a loop of its runtime, marked in a bit

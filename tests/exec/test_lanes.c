@@ -22,7 +22,7 @@ TASK_TEST(lanes, each_has_threads_of_its_own)
     static const char *const names[WEFT__LANES] = {"blocking/1", "files/1", "names/1"};
     for (int i = 0; i < 2 * WEFT__LANES; i++) {
         char name[16] = "";
-        T_OK(weft__lane_run((enum weft__lane)(i % WEFT__LANES), name_of_thread, name, NULL));
+        T_OK(weft__lane_run((enum weft__lane_kind)(i % WEFT__LANES), name_of_thread, name, NULL));
         cr_assert_str_eq(name, names[i % WEFT__LANES]);
     }
 }

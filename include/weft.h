@@ -32,6 +32,8 @@
 #include <weft/fd.h>
 #include <weft/net.h>
 #include <weft/stream.h>
+#include <weft/file.h>
+#include <weft/dir.h>
 #include <weft/http.h>
 #include <weft/server.h>
 #include <weft/tls.h>

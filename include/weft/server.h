@@ -214,8 +214,8 @@ int weft_server_peer(const weft_stream *connection, weft_address *ret_peer);
  * weft_server_idle_open - begin a scope in which nothing is under way on a connection
  *
  * The scope is cancelled when the server is told to stop, so that connections that only wait for
- * the next request end at once and not after the grace. It is a scope of the calling task like any
- * other.
+ * the next request end at once and not after the grace. Not before the first request: who has just
+ * connected is about to ask. It is a scope of the calling task like any other.
  *
  * connection  as for weft_server_of; in no such scope yet
  * deadline    of the scope; WEFT_FOREVER for none

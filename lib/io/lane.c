@@ -427,27 +427,45 @@ look(struct weft__lane *lane, weft_group *acceptors)
     return !done(lane);
 }
 
-static int
-lane_task(void *arg)
+/* A lane is there, or never will be. Nobody accepts before all have said so: a connection must not
+ * be given to a lane that nobody serves. */
+static void
+here(struct weft_server *server)
 {
-    struct weft__lane *lane = arg;
+    if (weft__fetch_sub(&server->lanes_missing, 1) == 1)
+        weft_event_set(&server->all_here);
+}
+
+static void
+start_accepting(struct weft__lane *lane, weft_group *acceptors)
+{
     struct weft_server *server = lane->server;
-    weft_scope shield; /* what ends a lane is weft_server_stop, which weft_server_run calls */
-    weft_shield_open(&shield, WEFT_FOREVER);
-    weft_group acceptors;
-    weft_group_open(&acceptors, &(weft_group_options){.keep_going = 1});
+    here(server);
+    weft_ignore(weft_event_wait(&server->all_here));
+    if (weft__load(&server->failure) != 0)
+        return;
     for (size_t i = 0; i < server->listen.n_listeners; i++) {
         struct weft__listener *listener = &server->listen.listeners[i];
-        if (listener->lane != lane || listener->raw < 0)
+        if (listener->lane != lane)
             continue;
-        int rc = weft_group_spawn_with(&acceptors, accept_task, listener,
+        int rc = weft_group_spawn_with(acceptors, accept_task, listener,
                                        &(weft_task_options){.name = "acceptor"});
         if (rc < 0)
             weft__server_fail(server, rc);
     }
-    if (!weft__list_empty(&lane->waiting) || is_stopping(server))
-        weft_event_set(&lane->bell);
     weft_ignore(weft_yield()); /* acceptors that are stopped at once still empty their queues */
+}
+
+static int
+lane_task(void *arg)
+{
+    struct weft__lane *lane = arg;
+    weft_scope shield; /* what ends a lane is weft_server_stop, which weft_server_run calls */
+    weft_shield_open(&shield, WEFT_FOREVER);
+    weft_group acceptors;
+    weft_group_open(&acceptors, &(weft_group_options){.keep_going = 1});
+    start_accepting(lane, &acceptors);
+    weft_event_set(&lane->bell);
     while (look(lane, &acceptors))
         wait_for_bell(lane);
     weft_scope_close(&shield);
@@ -465,16 +483,24 @@ lane_over(struct weft__lane *lane)
 }
 
 static void
+lane_failed(struct weft__lane *lane, int rc)
+{
+    weft__server_fail(lane->server, rc);
+    here(lane->server);
+    accepting_ended(lane);
+    lane_over(lane);
+}
+
+static void
 lane_ended(struct weft__joiner *joiner)
 {
     struct weft__lane *lane = weft__container(joiner, struct weft__lane, joiner);
     lane->task->has_handle = false;
     lane->task->observed = true;
-    if (joiner->result < 0) { /* it never ran */
-        weft__server_fail(lane->server, joiner->result);
-        accepting_ended(lane);
-    }
-    lane_over(lane);
+    if (joiner->result < 0) /* it never ran */
+        lane_failed(lane, joiner->result);
+    else
+        lane_over(lane);
 }
 
 static void
@@ -483,9 +509,7 @@ start_lane(struct weft__message *message)
     struct weft__lane *lane = weft__container(message, struct weft__lane, message);
     int rc = weft_task_spawn(&lane->task, lane_task, lane, &(weft_task_options){.name = "server"});
     if (rc < 0) {
-        weft__server_fail(lane->server, rc);
-        accepting_ended(lane);
-        lane_over(lane);
+        lane_failed(lane, rc);
         return;
     }
     lane->joiner.arrive = lane_ended;
@@ -497,6 +521,7 @@ weft__lanes_start(struct weft_server *server)
 {
     weft__store(&server->accepting, server->n_lanes);
     weft__store(&server->lanes_left, server->n_lanes);
+    weft__store(&server->lanes_missing, server->n_lanes);
     for (unsigned i = 0; i < server->n_lanes; i++) {
         struct weft__lane *lane = &server->lanes[i];
         lane->accepting = true;

@@ -106,6 +106,7 @@ weft_server_new(weft_server **ret_server, const weft_server_options *options)
     server->heir.channel = -1;
     weft_event_open(&server->bell);
     weft_event_open(&server->over);
+    weft_event_open(&server->all_here);
     rc = weft_semaphore_open(&server->permits, options->max_connections != 0
                                                    ? options->max_connections
                                                    : MAX_CONNECTIONS);
@@ -227,6 +228,7 @@ weft_server_free(weft_server *server)
     weft__heir_close(&server->heir);
     weft_event_close(&server->bell);
     weft_event_close(&server->over);
+    weft_event_close(&server->all_here);
     weft_semaphore_close(&server->permits);
     weft__free_lines(server->lanes);
     weft__free(server);

@@ -1,0 +1,253 @@
+/*
+ * test_handover.c - a server's sockets go to its successor: nobody is refused meanwhile.
+ *
+ * Servers are runtimes of their own, on threads; clients are plain threads that block.
+ */
+#include <sys/stat.h>
+
+#include "io/t_server.h"
+
+TestSuite(handover, .timeout = 120);
+
+struct generation {
+    const char *const *listen;
+    const char *path;
+    unsigned loops;
+    weft_server *server;
+    weft_address address;
+    uint32_t ready; /* atomic: 1 when it is there, 2 when it could not be made */
+    int rc;
+    int new_rc;
+    bool quits; /* before it serves */
+    weft_server_stats stats;
+    pthread_t thread;
+};
+
+static int
+generation_main(void *arg)
+{
+    struct generation *g = arg;
+    g->new_rc = weft_server_new(&g->server, &(weft_server_options){.listen = g->listen,
+                                                                   .serve = t_serve_echo,
+                                                                   .handover = g->path,
+                                                                   .grace = WEFT_SEC(20)});
+    if (g->new_rc == 0)
+        weft_server_address(g->server, 0, &g->address);
+    weft__store(&g->ready, g->new_rc == 0 ? 1u : 2u);
+    if (g->new_rc < 0)
+        return 0;
+    if (!g->quits)
+        g->rc = weft_server_run(g->server);
+    weft_server_stats_get(g->server, -1, &g->stats);
+    weft_server_free(g->server);
+    return 0;
+}
+
+static void *
+generation_thread(void *arg)
+{
+    struct generation *g = arg;
+    int rc = weft_run(generation_main, g,
+                      &(weft_options){.loops = g->loops, .signals = WEFT_SIGNALS_NONE});
+    if (rc < 0)
+        g->rc = rc;
+    return NULL;
+}
+
+static void
+begin(struct generation *g)
+{
+    g->thread = t_thread(generation_thread, g);
+    while (weft__load(&g->ready) == 0)
+        usleep(1000);
+}
+
+static void
+end(struct generation *g)
+{
+    t_thread_join(g->thread);
+    T_OK(g->new_rc);
+    T_OK(g->rc);
+}
+
+static void
+wait_for_socket(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    strcpy(address.sun_path, path);
+    for (;;) {
+        int raw = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+        int rc = connect(raw, (struct sockaddr *)&address, sizeof address);
+        close(raw);
+        if (rc == 0)
+            return;
+        usleep(1000);
+    }
+}
+
+/* ---- Load ----------------------------------------------------------------------------------- */
+
+struct load {
+    const weft_address *address;
+    uint32_t *stop; /* atomic */
+    unsigned asked;
+    int failed; /* errno of the first that was refused or reset */
+};
+
+static int
+ask(const weft_address *address)
+{
+    char buf[5];
+    int raw = socket(address->storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (raw < 0)
+        return errno;
+    int error = 0;
+    size_t got = 0;
+    if (connect(raw, (const struct sockaddr *)&address->storage, address->len) < 0 ||
+        write(raw, "hello", 5) != 5)
+        error = errno;
+    while (error == 0 && got < 5) {
+        ssize_t n = read(raw, buf + got, 5 - got);
+        if (n <= 0)
+            error = n < 0 ? errno : EPIPE;
+        else
+            got += (size_t)n;
+    }
+    close(raw);
+    return error;
+}
+
+static void *
+load_thread(void *arg)
+{
+    struct load *load = arg;
+    while (!weft__load(load->stop)) {
+        int error = ask(load->address);
+        if (error != 0 && load->failed == 0)
+            load->failed = error;
+        load->asked++;
+    }
+    return NULL;
+}
+
+static void
+set_path(char path[64], const char *name)
+{
+    snprintf(path, 64, "/tmp/weft-test-%d-%s", (int)getpid(), name);
+}
+
+Test(handover, nobody_is_refused_while_servers_follow_each_other)
+{
+    enum { GENERATIONS = 4, LOADS = 3 };
+    char path[64];
+    struct generation g[GENERATIONS];
+    struct load load[LOADS];
+    pthread_t threads[LOADS];
+    uint32_t stop = 0;
+    const char *first[] = {"127.0.0.1:0", NULL};
+    const unsigned loops[GENERATIONS] = {2, 3, 1, 2};
+    t_leak_begin();
+    set_path(path, "load");
+    for (int i = 0; i < GENERATIONS; i++)
+        g[i] = (struct generation){.listen = first, .path = path, .loops = loops[i]};
+    begin(&g[0]);
+    wait_for_socket(path);
+    for (int i = 0; i < LOADS; i++) {
+        load[i] = (struct load){.address = &g[0].address, .stop = &stop};
+        threads[i] = t_thread(load_thread, &load[i]);
+    }
+    for (int i = 1; i < GENERATIONS; i++) {
+        usleep(100000);
+        begin(&g[i]);
+        end(&g[i - 1]); /* by itself */
+        cr_assert(memcmp(&g[i].address, &g[0].address, sizeof g[0].address) == 0);
+    }
+    usleep(100000);
+    weft__store(&stop, 1);
+    for (int i = 0; i < LOADS; i++)
+        t_thread_join(threads[i]);
+    weft_server_stop(g[GENERATIONS - 1].server, WEFT_SERVER_GRACE);
+    end(&g[GENERATIONS - 1]);
+    unsigned asked = 0, accepted = 0;
+    for (int i = 0; i < LOADS; i++) {
+        cr_assert(load[i].failed == 0, "%s", strerror(load[i].failed));
+        asked += load[i].asked;
+    }
+    for (int i = 0; i < GENERATIONS; i++) {
+        cr_assert(g[i].stats.accepted > 0, "generation %d served nobody", i);
+        accepted += (unsigned)g[i].stats.accepted;
+    }
+    cr_assert(asked == accepted, "%u asked, %u were accepted", asked, accepted);
+    cr_assert(access(path, F_OK) < 0, "its file is left");
+    t_leak_end();
+}
+
+Test(handover, a_successor_that_goes_away_changes_nothing)
+{
+    char path[64];
+    const char *listen[] = {"127.0.0.1:0", NULL};
+    set_path(path, "quits");
+    struct generation old = {.listen = listen, .path = path, .loops = 2};
+    struct generation quitter = {.listen = listen, .path = path, .loops = 2, .quits = true};
+    t_leak_begin();
+    begin(&old);
+    wait_for_socket(path);
+    for (int i = 0; i < 3; i++) {
+        quitter.ready = 0;
+        begin(&quitter);
+        end(&quitter);
+        cr_assert(memcmp(&quitter.address, &old.address, sizeof old.address) == 0);
+        for (int j = 0; j < 5; j++)
+            cr_assert(ask(&old.address) == 0);
+    }
+    weft_server_stop(old.server, WEFT_SERVER_GRACE);
+    end(&old);
+    cr_assert(old.stats.accepted == 15);
+    t_leak_end();
+}
+
+Test(handover, unix_sockets_and_new_addresses_go_along)
+{
+    char path[64], plain[64], text[80];
+    struct stat status;
+    set_path(path, "both");
+    set_path(plain, "both-plain");
+    snprintf(text, sizeof text, "unix:%s", plain);
+    const char *first[] = {text, "127.0.0.1:0", NULL}, *second[] = {text, ":0", NULL};
+    struct generation old = {.listen = first, .path = path, .loops = 2};
+    struct generation new = {.listen = second, .path = path, .loops = 2};
+    t_leak_begin();
+    begin(&old);
+    wait_for_socket(path);
+    cr_assert(ask(&old.address) == 0);
+    begin(&new);
+    end(&old);
+    cr_assert(stat(plain, &status) == 0, "the old one has removed what it handed over");
+    cr_assert(ask(&new.address) == 0);
+    weft_server_stop(new.server, WEFT_SERVER_GRACE);
+    end(&new);
+    cr_assert(stat(plain, &status) < 0);
+    t_leak_end();
+}
+
+Test(handover, what_is_no_server_is_told_apart)
+{
+    char path[64];
+    const char *where[] = {"127.0.0.1:0", NULL};
+    set_path(path, "other");
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    strcpy(address.sun_path, path);
+    int raw = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    cr_assert(bind(raw, (struct sockaddr *)&address, sizeof address) == 0);
+    cr_assert(listen(raw, 4) == 0);
+    struct generation g = {.listen = where, .path = path, .loops = 1};
+    g.thread = t_thread(generation_thread, &g);
+    int peer = accept4(raw, NULL, NULL, SOCK_CLOEXEC);
+    char nonsense[300] = "nonsense";
+    cr_assert(write(peer, nonsense, sizeof nonsense) == sizeof nonsense);
+    t_thread_join(g.thread);
+    T_ERR(-EPROTO, g.new_rc);
+    close(peer);
+    close(raw);
+    unlink(path);
+}

@@ -69,9 +69,9 @@ weft__sys_write(int fd, const void *buf, size_t len)
 }
 
 static inline int
-weft__sys_openat(int folder, const char *path, int flags)
+weft__sys_openat(int folder, const char *path, int flags, mode_t mode)
 {
-    WEFT__SYS_RETRY(int, openat(folder, path, flags | O_CLOEXEC));
+    WEFT__SYS_RETRY(int, openat(folder, path, flags | O_CLOEXEC, mode));
 }
 
 /* -ENOSYS before Linux 5.6. `resolve`: RESOLVE_ flags; RESOLVE_CACHED gives -EAGAIN where the disk

@@ -33,7 +33,7 @@ struct opening {
 static int
 open_unlinked(int folder, const char *path)
 {
-    int at = weft__sys_openat(folder, ".", O_PATH | O_DIRECTORY);
+    int at = weft__sys_openat(folder, ".", O_PATH | O_DIRECTORY, 0);
     while (at >= 0) {
         const char *slash = strchr(path, '/');
         char name[NAME_MAX + 1];
@@ -46,7 +46,7 @@ open_unlinked(int folder, const char *path)
         name[len] = '\0';
         bool last = slash == NULL || slash[1] == '\0';
         int next = weft__sys_openat(at, len > 0 ? name : ".",
-                                    O_NOFOLLOW | (last ? OPEN_FLAGS : O_PATH | O_DIRECTORY));
+                                    O_NOFOLLOW | (last ? OPEN_FLAGS : O_PATH | O_DIRECTORY), 0);
         weft__sys_close(at);
         if (last)
             return next;
@@ -62,7 +62,7 @@ open_below(const struct opening *opening)
     uint64_t cached = opening->cached ? RESOLVE_CACHED : 0;
     int root = weft__sys_openat2(AT_FDCWD, opening->root, O_PATH | O_DIRECTORY, cached);
     if (root == -ENOSYS)
-        root = weft__sys_openat(AT_FDCWD, opening->root, O_PATH | O_DIRECTORY);
+        root = weft__sys_openat(AT_FDCWD, opening->root, O_PATH | O_DIRECTORY, 0);
     if (root < 0)
         return root;
     const char *path = *opening->path != '\0' ? opening->path : ".";
@@ -82,7 +82,7 @@ open_it(void *arg)
     int file = opening->root != NULL ? open_below(opening)
                : opening->cached
                    ? weft__sys_openat2(AT_FDCWD, opening->path, OPEN_FLAGS, RESOLVE_CACHED)
-                   : weft__sys_openat(AT_FDCWD, opening->path, OPEN_FLAGS);
+                   : weft__sys_openat(AT_FDCWD, opening->path, OPEN_FLAGS, 0);
     if (file < 0)
         return file;
     if (fstat(file, &opening->status) < 0) {

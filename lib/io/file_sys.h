@@ -11,12 +11,6 @@
 
 #include "base/sys.h"
 
-static inline int
-weft__sys_openat(int dir, const char *path, int flags, mode_t mode)
-{
-    WEFT__SYS_RETRY(int, openat(dir, path, flags | O_CLOEXEC, mode));
-}
-
 /* The descriptor is gone whatever happens, with an injected fault too. */
 static inline int
 weft__sys_close_told(int fd)

@@ -291,16 +291,17 @@ find(weft_stream *public, const void *separator, size_t separator_len, size_t *r
         return rc;
     size_t seen = 0; /* bytes in which it does not begin */
     for (;;) {
-        const unsigned char *bytes = stream->chunk + stream->begin;
         size_t len = buffered(stream);
-        const unsigned char *at =
-            len - seen < separator_len ? NULL
-            : separator_len == 1
-                ? memchr(bytes + seen, *(const unsigned char *)separator, len - seen)
-                : memmem(bytes + seen, len - seen, separator, separator_len);
-        if (at != NULL) {
-            *ret_len = (size_t)(at - bytes) + separator_len;
-            return 0;
+        if (len - seen >= separator_len) { /* else there may be no chunk at all */
+            const unsigned char *bytes = stream->chunk + stream->begin;
+            const unsigned char *at =
+                separator_len == 1
+                    ? memchr(bytes + seen, *(const unsigned char *)separator, len - seen)
+                    : memmem(bytes + seen, len - seen, separator, separator_len);
+            if (at != NULL) {
+                *ret_len = (size_t)(at - bytes) + separator_len;
+                return 0;
+            }
         }
         if (len >= separator_len)
             seen = len - separator_len + 1;

@@ -101,8 +101,8 @@ WEFT_WAITS ssize_t weft_fd_read(weft_fd *fd, void *buf, size_t len);
 /*
  * weft_fd_write - write some bytes, waiting for room for the first
  *
- * Returns  bytes written, 1 to len (0 for len 0); errors as weft_fd_read; -EPIPE without SIGPIPE
- *          on sockets
+ * Returns  bytes written, 1 to len (0 for len 0); errors as weft_fd_read; -EPIPE, without
+ *          SIGPIPE
  * Waits    yes; looks for cancellation even when there is room
  * Threads  tasks of the loop that owns fd
  * Source   write(2)

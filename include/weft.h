@@ -33,6 +33,7 @@
 #include <weft/net.h>
 #include <weft/stream.h>
 #include <weft/signal.h>
+#include <weft/process.h>
 #include <weft/procpool.h>
 #include <weft/job.h>
 #include <weft/worker.h>

@@ -34,6 +34,7 @@
 #include <weft/stream.h>
 #include <weft/signal.h>
 #include <weft/process.h>
+#include <weft/notify.h>
 #include <weft/procpool.h>
 #include <weft/job.h>
 #include <weft/worker.h>

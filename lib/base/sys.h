@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -324,6 +325,25 @@ weft__sys_spawn(pid_t *ret_pid, const char *path, const posix_spawn_file_actions
 {
     WEFT__SYS_FAULT();
     return -posix_spawn(ret_pid, path, actions, attributes, argv, envp);
+}
+
+static inline int
+weft__sys_inotify_init(void)
+{
+    WEFT__SYS_RETRY(int, inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+}
+
+static inline int
+weft__sys_inotify_add(int fd, const char *path, uint32_t mask)
+{
+    WEFT__SYS_RETRY(int, inotify_add_watch(fd, path, mask));
+}
+
+/* No fault is injected: the watch may be gone in any case. */
+static inline void
+weft__sys_inotify_remove(int fd, int watch)
+{
+    (void)inotify_rm_watch(fd, watch);
 }
 
 /* Nanoseconds of CLOCK_MONOTONIC. Cannot fail. */

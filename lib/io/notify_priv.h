@@ -43,7 +43,8 @@ _Static_assert(sizeof(struct weft__notify) <= sizeof(weft_notify), "weft_notify 
 
 /* NULL: not watched (any more). */
 struct weft__notify_watch *weft__notify_find(const struct weft__notify *notify, int number);
-/* Watches one path, marked as `as` is. 1: it is watched by another one; 0; an error, with its detail. */
+/* Watches one path, marked as `as` is. 1: it is watched by another one; 0; an error, with its
+ * detail. */
 int weft__notify_watch(struct weft__notify *notify, const struct weft__notify_watch *as,
                        const char *path);
 /* The marks of a directory below a recursive one. */

@@ -226,6 +226,7 @@ end(struct process *process)
     int rc = reap(process, false);
     if (rc != -EAGAIN)
         return rc;
+    weft__assert(weft__task_self() != NULL, "a process that runs is ended by a task, which waits");
     kill_hard(process);
     weft__wait_uncancellable();
     rc = wait_for_end(process, false);

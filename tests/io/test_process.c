@@ -722,3 +722,14 @@ Test(process, any_system_call_fails)
     torture(WEFT__TORTURE_SYSCALL, true, EMFILE);
     torture(WEFT__TORTURE_SYSCALL, true, ENOMEM);
 }
+
+Test(process, any_system_call_fails_where_there_are_no_pidfds)
+{
+    forbid_pidfds();
+    torture(WEFT__TORTURE_SYSCALL, false, EMFILE);
+    torture(WEFT__TORTURE_CANCEL, false, 0);
+    torture(WEFT__TORTURE_SYSCALL, true, ENOMEM);
+    struct sigaction now;
+    sigaction(SIGCHLD, NULL, &now);
+    cr_assert(now.sa_handler == SIG_DFL);
+}

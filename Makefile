@@ -18,7 +18,7 @@ LIBDIR  ?= $(PREFIX)/lib
 DESTDIR ?=
 
 # ---- What the caller chooses ----------------------------------------------------------------
-# MODE    release test asan ubsan tsan valgrind lint-gcc lint-clang
+# MODE    release test asan ubsan tsan valgrind fuzz fuzz-afl lint-gcc lint-clang
 # CTX     ucontext: the portable context switch instead of assembly
 # FILTER  tests to run, as in FILTER='task/*'
 # V=1     show the commands
@@ -29,7 +29,7 @@ FILTER ?=
 Q := $(if $(V),,@)
 
 ifeq ($(origin CC),default)
-CC := $(if $(filter tsan lint-clang,$(MODE)),clang,gcc)
+CC := $(if $(filter fuzz-afl,$(MODE)),afl-clang-fast,$(if $(filter fuzz tsan lint-clang,$(MODE)),clang,gcc))
 endif
 AR ?= ar
 
@@ -41,10 +41,12 @@ OPT_asan       := -O1 -DWEFT_TEST=1 -fsanitize=address,undefined -fno-sanitize-r
 OPT_ubsan      := -O1 -DWEFT_TEST=1 -fsanitize=undefined -fno-sanitize-recover=undefined
 OPT_tsan       := -O1 -DWEFT_TEST=1 -fsanitize=thread -isystem tests/support/tsan
 OPT_valgrind   := -O1 -DWEFT_TEST=1 -DWEFT_VALGRIND=1
+OPT_fuzz       := -O1 -DWEFT_TEST=1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+OPT_fuzz-afl   := -O1 -DWEFT_TEST=1 -fsanitize=address,undefined -fno-sanitize-recover=undefined
 OPT_lint-gcc   := -O2 -DWEFT_TEST=1 -Werror
 OPT_lint-clang := -O2 -DWEFT_TEST=1 -Werror
 ifndef OPT_$(MODE)
-$(error MODE=$(MODE) is none of: release test asan ubsan tsan valgrind lint-gcc lint-clang)
+$(error MODE=$(MODE) is none of: release test asan ubsan tsan valgrind fuzz fuzz-afl lint-gcc lint-clang)
 endif
 
 # The switch: assembly where we have it, ucontext elsewhere or when asked for.
@@ -87,6 +89,7 @@ BENCH_SRC := $(sort $(wildcard bench/*.c))
 TEST_SRC  := $(sort $(wildcard tests/*/test_*.c tests/conformance/*.c tests/stress/*.c)) \
              $(filter-out %_criterion.c,$(sort $(wildcard tests/support/*.c))) \
              $(wildcard tests/support/$(MODE)_criterion.c)
+FUZZ_SRC  := $(sort $(wildcard tests/fuzz/*.c))
 EXAMPLES  := $(sort $(wildcard examples/*.c))
 # A larger example is a folder; its program bears the folder's name.
 LARGE     := $(patsubst examples/%/main.c,%,$(sort $(wildcard examples/*/main.c)))
@@ -102,7 +105,8 @@ JOB_OBJ   := $(call objects_of,$(JOB_SRC))
 BENCH_OBJ := $(call objects_of,$(BENCH_SRC))
 NET_OBJ   := $(call objects_of,$(NET_SRC))
 TEST_OBJ  := $(call objects_of,$(TEST_SRC))
-ALL_OBJ   := $(LIB_OBJ) $(DNS_OBJ) $(TLS_OBJ) $(HTTP_OBJ) $(JOB_OBJ) $(BENCH_OBJ) $(NET_OBJ) $(TEST_OBJ) \
+FUZZ_OBJ  := $(call objects_of,$(FUZZ_SRC))
+ALL_OBJ   := $(LIB_OBJ) $(DNS_OBJ) $(TLS_OBJ) $(HTTP_OBJ) $(JOB_OBJ) $(BENCH_OBJ) $(NET_OBJ) $(TEST_OBJ) $(FUZZ_OBJ) \
              $(call objects_of,$(EXAMPLES) $(LARGE_SRC) $(BENCHES) $(wildcard workers/weft-worker.c))
 
 STATIC := $(BUILD)/libweft.a
@@ -134,11 +138,11 @@ objects: $(ALL_OBJ)
 # Two small files remember the flags and the list of sources; they are rewritten only when these
 # change, so other flags rebuild, a deleted source relinks, and a second make does nothing. Targets
 # that build nothing in this mode themselves leave them alone.
-ELSEWHERE := test asan ubsan tsan valgrind record-tests cross-test compare bench rivals lint fmt \
+ELSEWHERE := test asan ubsan tsan valgrind fuzz fuzz-afl record-tests cross-test compare bench rivals lint fmt \
              uninstall deps clean help
 ifneq ($(filter-out $(ELSEWHERE),$(or $(MAKECMDGOALS),all)),)
 FLAGS_NOW   := $(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(FOR_LIB) $(FOR_BENCH) $(FOR_TESTS) $(ALL_LDFLAGS) $(LIBS)
-SOURCES_NOW := $(LIB_SRC) $(DNS_SRC) $(TLS_SRC) $(HTTP_SRC) $(JOB_SRC) $(BENCH_SRC) $(TEST_SRC)
+SOURCES_NOW := $(LIB_SRC) $(DNS_SRC) $(TLS_SRC) $(HTTP_SRC) $(JOB_SRC) $(BENCH_SRC) $(TEST_SRC) $(FUZZ_SRC)
 ifneq ($(file <$(BUILD)/flags),$(FLAGS_NOW))
 $(shell mkdir -p $(BUILD))$(file >$(BUILD)/flags,$(FLAGS_NOW))
 endif
@@ -264,6 +268,30 @@ cross-test:
 	@.ci/deps build cross
 	@.ci/cross
 
+# ---- Fuzzing --------------------------------------------------------------------------------
+# One program for each tests/fuzz/*.c, with all objects of the library. In MODE=fuzz libFuzzer is
+# its main; in the other modes tests/fuzz/main.c is, which runs the files it is given: AFL++ drives
+# that in MODE=fuzz-afl, and a finding is looked at with it under gcc or valgrind.
+
+FUZZ_SECONDS ?= 20
+FUZZ_TARGETS := $(filter-out main fuzz,$(basename $(notdir $(FUZZ_SRC))))
+FUZZ_BIN     := $(FUZZ_TARGETS:%=$(BUILD)/bin/%)
+FUZZ_MAIN    := $(if $(filter fuzz,$(MODE)),,$(OBJ)/tests/fuzz/main.o)
+
+.PHONY: fuzz fuzz-afl fuzz-run fuzz-programs
+fuzz fuzz-afl:
+	@.ci/deps build net test
+	@+$(MAKE) --no-print-directory MODE=$@ fuzz-run
+
+fuzz-programs: $(FUZZ_BIN)
+
+$(BUILD)/bin/%: $(OBJ)/tests/fuzz/%.o $(FUZZ_MAIN) $(LIB_OBJ) $(DNS_OBJ) $(TLS_OBJ) $(HTTP_OBJ) $(BUILD)/sources
+	$(link) $(if $(FUZZ_MAIN),,-fsanitize=fuzzer) $(filter %.o,$^) $(ALL_LIBS) -ldl -lm
+
+# What is found is kept under the build folder; a finding worth keeping is copied to the corpus.
+fuzz-run: $(FUZZ_BIN)
+	@MODE='$(MODE)' BUILD='$(BUILD)' FUZZ_SECONDS='$(FUZZ_SECONDS)' tests/fuzz/run.sh $(FUZZ_TARGETS)
+
 # ---- Measuring ------------------------------------------------------------------------------
 
 .PHONY: compare bench rivals
@@ -372,6 +400,7 @@ help:
 	'make ubsan        unit tests under UndefinedBehaviorSanitizer alone' \
 	'make tsan         unit tests under ThreadSanitizer (clang)' \
 	'make valgrind     unit tests under memcheck (slow; FILTER helps)' \
+	'make fuzz         libFuzzer on each target of tests/fuzz, FUZZ_SECONDS=20 each; fuzz-afl: AFL++' \
 	'make cross-test   the aarch64 context switch, cross-built and run under qemu' \
 	'make lint         layers, symbols, headers, documentation, format, -Werror builds, cppcheck' \
 	'make fmt          lays the C files out as .clang-format says' \

@@ -35,6 +35,9 @@
 #include <weft/signal.h>
 #include <weft/process.h>
 #include <weft/notify.h>
+#include <weft/http.h>
+#include <weft/server.h>
+#include <weft/tls.h>
 #include <weft/procpool.h>
 #include <weft/job.h>
 #include <weft/worker.h>

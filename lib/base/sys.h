@@ -15,11 +15,14 @@
 #include <spawn.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -184,6 +187,56 @@ static inline int
 weft__sys_fcntl_setfl(int fd, int flags)
 {
     WEFT__SYS_RETRY(int, fcntl(fd, F_SETFL, flags));
+}
+
+/* FD_CLOEXEC or 0. */
+static inline int
+weft__sys_fcntl_setfd(int fd, int flags)
+{
+    WEFT__SYS_RETRY(int, fcntl(fd, F_SETFD, flags));
+}
+
+static inline int
+weft__sys_dup(int fd)
+{
+    WEFT__SYS_RETRY(int, fcntl(fd, F_DUPFD_CLOEXEC, 0));
+}
+
+static inline int
+weft__sys_open(const char *path, int flags)
+{
+    WEFT__SYS_RETRY(int, open(path, flags | O_CLOEXEC));
+}
+
+static inline int
+weft__sys_flock(int fd, int operation)
+{
+    WEFT__SYS_RETRY(int, flock(fd, operation));
+}
+
+static inline int
+weft__sys_stat(const char *path, struct stat *ret_status)
+{
+    WEFT__SYS_RETRY(int, stat(path, ret_status));
+}
+
+static inline int
+weft__sys_chmod(const char *path, mode_t mode)
+{
+    WEFT__SYS_RETRY(int, chmod(path, mode));
+}
+
+static inline int
+weft__sys_rename(const char *from, const char *to)
+{
+    WEFT__SYS_RETRY(int, rename(from, to));
+}
+
+/* No fault is injected: nobody could do anything about it. */
+static inline void
+weft__sys_unlink(const char *path)
+{
+    (void)unlink(path);
 }
 
 static inline int

@@ -115,6 +115,15 @@ weft__slab_guard(struct weft__slab *slab, uint32_t index, bool by_mprotect)
 
 /* ---- Depth -------------------------------------------------------------------------------- */
 
+void
+weft__stack_give_back(struct weft__stack *stack, const struct weft__ctx *at)
+{
+    /* 128 bytes below the stack pointer belong to the frame, by the x86-64 ABI. */
+    uintptr_t floor = (uintptr_t)(weft__ctx_floor(at) - 128) & ~(weft__page_bytes() - 1);
+    if (floor > (uintptr_t)stack->lo)
+        (void)weft__sys_madvise(stack->lo, floor - (uintptr_t)stack->lo, MADV_DONTNEED);
+}
+
 /* The lowest page of the stack that is in memory; `lo` when the kernel will not say. */
 static char *
 first_resident(const struct weft__stack *stack)

@@ -78,6 +78,10 @@ int weft__stack_round(size_t asked, size_t *ret_usable);
 size_t weft__stack_used(const struct weft__stack *stack);
 void weft__stack_clear(struct weft__stack *stack);
 
+/* Gives the pages below the frames of a context that is suspended on the stack back to the kernel:
+ * they read as zero when they are next used. */
+void weft__stack_give_back(struct weft__stack *stack, const struct weft__ctx *at);
+
 /* Stacks mapped by the pool, in use or kept. */
 size_t weft__stack_pool_mapped(struct weft__stack_pool *pool);
 

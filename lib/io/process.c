@@ -19,11 +19,11 @@
 #include "task/task_priv.h"
 
 struct process {
-    struct weft__watch watch;       /* first: of `ending` */
-    struct weft_loop *loop;         /* NULL once closed */
-    struct weft__listener listener; /* where there are no pidfds */
-    struct weft__list waiting;      /* those who wait, or have been woken and have yet to run */
-    weft_process_status status;     /* once it has ended */
+    struct weft__watch watch;              /* first: of `ending` */
+    struct weft_loop *loop;                /* NULL once closed */
+    struct weft__signal_listener listener; /* where there are no pidfds */
+    struct weft__list waiting;  /* those who wait, or have been woken and have yet to run */
+    weft_process_status status; /* once it has ended */
     pid_t pid;
     int ending;    /* a pidfd, or an eventfd */
     bool by_pidfd; /* it is the one */
@@ -70,7 +70,7 @@ on_ready(struct weft__watch *watch, unsigned what)
 }
 
 static void
-hear(struct weft__listener *listener, int number, const siginfo_t *info)
+hear(struct weft__signal_listener *listener, int number, const siginfo_t *info)
 {
     struct process *process = weft__container(listener, struct process, listener);
     uint64_t one = 1;

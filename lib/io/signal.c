@@ -24,7 +24,7 @@
 
 struct signals {
     struct weft__fd fd; /* first: the eventfd */
-    struct weft__listener listener;
+    struct weft__signal_listener listener;
     uint64_t pending; /* atomic: bits of signals that have come */
     int last;         /* number that had its turn last */
     bool taken;       /* in `signal`: for the task that was woken, and has yet to run */
@@ -66,7 +66,7 @@ set_pending(struct signals *signals, int number)
 }
 
 static void
-hear(struct weft__listener *listener, int number, const siginfo_t *info)
+hear(struct weft__signal_listener *listener, int number, const siginfo_t *info)
 {
     struct signals *signals = weft__container(listener, struct signals, listener);
     weft__store(&signals->senders[number - 1], sender_of(number, info));

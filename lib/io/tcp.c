@@ -13,6 +13,7 @@
 #include <weft/task.h>
 
 #include "base/assert.h"
+#include "io/accept.h"
 #include "io/fd_priv.h"
 #include "task/task_priv.h"
 
@@ -45,27 +46,6 @@ weft_tcp_listen(weft_fd *public, const weft_address *address, const weft_listen_
     return 0;
 }
 
-/* Errors of the connection that was about to be accepted: accept(2) says to treat them like
- * EAGAIN and try the next. Without EOPNOTSUPP, which says here that this is no listener. */
-static bool
-passes_over(int error)
-{
-    switch (-error) {
-    case ECONNABORTED:
-    case ENETDOWN:
-    case EPROTO:
-    case ENOPROTOOPT:
-    case EHOSTDOWN:
-    case ENONET:
-    case EHOSTUNREACH:
-    case ENETUNREACH:
-    case EPERM:
-        return true;
-    default:
-        return false;
-    }
-}
-
 int
 weft_tcp_accept(weft_fd *listener, weft_fd *connection, weft_address *ret_peer)
 {
@@ -89,7 +69,7 @@ weft_tcp_accept(weft_fd *listener, weft_fd *connection, weft_address *ret_peer)
                     *ret_peer = peer;
                 return 0;
             }
-            if (passes_over(raw)) {
+            if (weft__accept_passes_over(raw)) {
                 rc = weft_checkpoint(); /* there may be many of them */
                 if (rc < 0)
                     return rc;

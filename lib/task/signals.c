@@ -24,7 +24,7 @@ static const int numbers[] = {SIGINT, SIGTERM};
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct weft__runtime *runtimes[RUNTIMES_MAX]; /* atomic: read by the handler */
-static struct weft__listener *listeners;             /* atomic, as all their links: likewise */
+static struct weft__signal_listener *listeners;      /* atomic, as all their links: likewise */
 static unsigned n_runtimes;
 static bool cancels[N_NUMBERS]; /* runtimes are users of the number */
 static bool dumps;              /* runtimes in debug mode are users of SIGUSR1 */
@@ -75,7 +75,7 @@ on_signal(int number, siginfo_t *info, void *context)
     (void)context;
     weft__fetch_add(&handling, 1);
     bool heard = false;
-    for (struct weft__listener *listener = weft__load(&listeners); listener != NULL;
+    for (struct weft__signal_listener *listener = weft__load(&listeners); listener != NULL;
          listener = weft__load(&listener->next)) {
         if (listener->numbers & weft__signal_bit(number)) {
             listener->hear(listener, number, info);
@@ -169,16 +169,16 @@ give_back_all(uint64_t set)
 }
 
 static void
-unlink_listener(struct weft__listener *listener)
+unlink_listener(struct weft__signal_listener *listener)
 {
-    struct weft__listener **place = &listeners;
+    struct weft__signal_listener **place = &listeners;
     while (*place != listener)
         place = &(*place)->next;
     weft__store(place, listener->next); /* pairs with the handler's loads */
 }
 
 int
-weft__signals_listen(struct weft__listener *listener)
+weft__signals_listen(struct weft__signal_listener *listener)
 {
     int rc = 0;
     uint64_t taken = 0;
@@ -203,7 +203,7 @@ weft__signals_listen(struct weft__listener *listener)
 }
 
 void
-weft__signals_unlisten(struct weft__listener *listener)
+weft__signals_unlisten(struct weft__signal_listener *listener)
 {
     pthread_mutex_lock(&lock);
     /* The program's disposition first: what comes in between is still heard, not lost on us. */

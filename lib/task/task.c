@@ -651,3 +651,12 @@ weft_task_stack_used(const weft_task *task)
         return weft__stack_used(task->stack);
     return task->state == WEFT_TASK_NEW ? 0 : task->stack_used;
 }
+
+void
+weft__task_give_back(struct weft_task *task)
+{
+    /* Depth that is measured to the word is read off the very pages. */
+    struct weft__sched *sched = weft__sched_self();
+    if (task->stack != NULL && !task->native && !sched->runtime->options.measure_stacks)
+        weft__stack_give_back(task->stack, &task->ctx);
+}

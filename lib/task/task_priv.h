@@ -281,6 +281,8 @@ void weft__task_settle(struct weft_task *task, int rc);
 void weft__task_finish(struct weft__sched *sched, struct weft_task *task, int rc);
 void weft__task_release(struct weft__sched *sched, struct weft_task *task);
 void weft__task_adopt_any(struct weft__sched *sched);
+/* Gives back the memory that a parked task of this loop does not need while it waits. */
+void weft__task_give_back(struct weft_task *task);
 void weft__joiner_wake(struct weft_task *task, struct weft__joiner *joiner);
 
 /* Where a task is that any loop may take, and none has yet: a loop of its runtime, marked in a bit
@@ -344,15 +346,15 @@ weft__signal_bit(int number)
 
 /* One who wants to hear of signals, and has them instead of the runtimes. In the listener's memory
  * until unlisten has returned. */
-struct weft__listener {
-    struct weft__listener *next; /* atomic */
-    uint64_t numbers;            /* their bits */
+struct weft__signal_listener {
+    struct weft__signal_listener *next; /* atomic */
+    uint64_t numbers;                   /* their bits */
     /* In the signal handler, on whatever thread it runs. */
-    void (*hear)(struct weft__listener *listener, int number, const siginfo_t *info);
+    void (*hear)(struct weft__signal_listener *listener, int number, const siginfo_t *info);
 };
 /* Takes the numbers from the program until unlisten. 0, or the error of sigaction(2). */
-int weft__signals_listen(struct weft__listener *listener);
-void weft__signals_unlisten(struct weft__listener *listener);
+int weft__signals_listen(struct weft__signal_listener *listener);
+void weft__signals_unlisten(struct weft__signal_listener *listener);
 int weft__signals_install(struct weft__runtime *runtime);
 void weft__signals_uninstall(struct weft__runtime *runtime);
 

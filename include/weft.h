@@ -34,6 +34,9 @@
 #include <weft/stream.h>
 #include <weft/file.h>
 #include <weft/dir.h>
+#include <weft/signal.h>
+#include <weft/process.h>
+#include <weft/notify.h>
 #include <weft/http.h>
 #include <weft/server.h>
 #include <weft/tls.h>

@@ -13,16 +13,19 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -348,6 +351,73 @@ static inline int
 weft__sys_kill(pid_t pid, int number)
 {
     WEFT__SYS_RETRY(int, kill(pid, number));
+}
+
+/* Gives -1, and that is no error, where the kernel (or valgrind in its place) has no pidfds. */
+static inline int
+weft__sys_pidfd_open(pid_t pid, int *ret_pidfd)
+{
+    WEFT__SYS_FAULT();
+    int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (pidfd < 0 && errno != ENOSYS)
+        return -errno;
+    *ret_pidfd = pidfd;
+    return 0;
+}
+
+static inline int
+weft__sys_pidfd_signal(int pidfd, int number)
+{
+    WEFT__SYS_RETRY(int, (int)syscall(SYS_pidfd_send_signal, pidfd, number, NULL, 0));
+}
+
+static inline int
+weft__sys_waitid(idtype_t type, id_t id, siginfo_t *ret_info, int options)
+{
+    WEFT__SYS_RETRY(int, waitid(type, id, ret_info, options));
+}
+
+/* A copy at `at_least` or above, closed on exec. */
+static inline int
+weft__sys_dup_above(int fd, int at_least)
+{
+    WEFT__SYS_RETRY(int, fcntl(fd, F_DUPFD_CLOEXEC, at_least));
+}
+
+/* Searches PATH. Returns 0 or the error, negated, as all here do. */
+static inline int
+weft__sys_spawnp(pid_t *ret_pid, const char *file, const posix_spawn_file_actions_t *actions,
+                 const posix_spawnattr_t *attributes, char *const *argv, char *const *envp)
+{
+    WEFT__SYS_FAULT();
+    return -posix_spawnp(ret_pid, file, actions, attributes, argv, envp);
+}
+
+static inline int
+weft__sys_spawn(pid_t *ret_pid, const char *path, const posix_spawn_file_actions_t *actions,
+                const posix_spawnattr_t *attributes, char *const *argv, char *const *envp)
+{
+    WEFT__SYS_FAULT();
+    return -posix_spawn(ret_pid, path, actions, attributes, argv, envp);
+}
+
+static inline int
+weft__sys_inotify_init(void)
+{
+    WEFT__SYS_RETRY(int, inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+}
+
+static inline int
+weft__sys_inotify_add(int fd, const char *path, uint32_t mask)
+{
+    WEFT__SYS_RETRY(int, inotify_add_watch(fd, path, mask));
+}
+
+/* No fault is injected: the watch may be gone in any case. */
+static inline void
+weft__sys_inotify_remove(int fd, int watch)
+{
+    (void)inotify_rm_watch(fd, watch);
 }
 
 /* Nanoseconds of CLOCK_MONOTONIC. Cannot fail. */

@@ -1,12 +1,15 @@
 /*
- * signals.c - SIGINT and SIGTERM cancel the main task; a second one kills. SIGUSR1 has tasks named.
+ * signals.c - who gets a signal: those who listen for it; else SIGINT and SIGTERM cancel the main
+ * task, a second one kills, and SIGUSR1 has tasks named.
+ *
+ * All of weft's signals have one handler. A number is taken from the program when the first user of
+ * it comes, be it a runtime or a listener, and given back when the last one leaves, unless somebody
+ * has put a handler over ours meanwhile. Runtimes leave a signal alone that was ignored before;
+ * who listens says that it is wanted.
  *
  * The handler posts one message, which is a push and perhaps a write(2), to the first loop of each
- * runtime that asked for it. Dispositions are restored when the last such runtime ends. A signal
- * that was ignored before stays ignored.
- *
- * SIGUSR1 is taken only for runtimes in debug mode, and where nobody else has a handler for it: the
- * handler wakes the thread that watches, which dumps all tasks.
+ * runtime that asked for it. SIGUSR1 is taken only for runtimes in debug mode, and where nobody
+ * else has a handler for it: the handler wakes the thread that watches, which dumps all tasks.
  */
 #include <errno.h>
 #include <sched.h>
@@ -21,17 +24,24 @@ static const int numbers[] = {SIGINT, SIGTERM};
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct weft__runtime *runtimes[RUNTIMES_MAX]; /* atomic: read by the handler */
+static struct weft__signal_listener *listeners;      /* atomic, as all their links: likewise */
 static unsigned n_runtimes;
-static struct sigaction before[N_NUMBERS];
-static uint32_t handling; /* atomic: handlers in progress; the last runtime waits for none */
-static uint32_t received; /* atomic: signals since the handler was installed */
+static bool cancels[N_NUMBERS]; /* runtimes are users of the number */
+static bool dumps;              /* runtimes in debug mode are users of SIGUSR1 */
+static unsigned users[WEFT__SIGNAL_MAX + 1];
+static struct sigaction before[WEFT__SIGNAL_MAX + 1]; /* where there are users */
+static uint32_t handling; /* atomic: handlers in progress; who leaves the tables waits for none */
+static uint32_t received; /* atomic: signals since the first runtime came */
 static unsigned n_debug;  /* of the runtimes, those whose tasks can be dumped */
 
 static void
-on_signal(int number)
+cancel_runtimes(int number)
 {
-    int saved = errno;
-    weft__fetch_add(&handling, 1);
+    bool any = false;
+    for (unsigned i = 0; i < RUNTIMES_MAX && !any; i++)
+        any = weft__load(&runtimes[i]) != NULL;
+    if (!any)
+        return; /* the last one left as the signal came */
     if (weft__fetch_add(&received, 1) > 0) {
         /* The second one: as if we were not there. */
         signal(number, SIG_DFL);
@@ -42,16 +52,11 @@ on_signal(int number)
         if (runtime != NULL && weft__exchange(&runtime->signalled, 1) == 0)
             weft__inbox_post_raw(&runtime->loops[0]->loop, &runtime->signal_message);
     }
-    weft__fetch_sub(&handling, 1);
-    errno = saved;
 }
 
 static void
-on_dump(int number)
+dump_tasks(void)
 {
-    int saved = errno;
-    (void)number;
-    weft__fetch_add(&handling, 1);
     for (unsigned i = 0; i < RUNTIMES_MAX; i++) {
         struct weft__runtime *runtime = weft__load(&runtimes[i]);
         if (runtime == NULL || runtime->debug == NULL)
@@ -61,29 +66,154 @@ on_dump(int number)
         weft__sys_futex_wake(&runtime->debug_wake, 1);
         break; /* it dumps the tasks of all runtimes */
     }
+}
+
+static void
+on_signal(int number, siginfo_t *info, void *context)
+{
+    int saved = errno;
+    (void)context;
+    weft__fetch_add(&handling, 1);
+    bool heard = false;
+    for (struct weft__signal_listener *listener = weft__load(&listeners); listener != NULL;
+         listener = weft__load(&listener->next)) {
+        if (listener->numbers & weft__signal_bit(number)) {
+            listener->hear(listener, number, info);
+            heard = true;
+        }
+    }
+    if (!heard && number == SIGUSR1)
+        dump_tasks();
+    else if (!heard && (number == SIGINT || number == SIGTERM))
+        cancel_runtimes(number);
     weft__fetch_sub(&handling, 1);
     errno = saved;
 }
 
-/* With the lock held. */
+/* Pairs with the addition at the top of the handler: it counts, then reads the tables. */
 static void
-dump_install(void)
+wait_for_handlers(void)
 {
-    struct sigaction action = {.sa_handler = on_dump, .sa_flags = SA_ONSTACK | SA_RESTART};
-    struct sigaction present;
+    while (weft__load(&handling) > 0)
+        sched_yield();
+}
+
+/* ---- With the lock held: numbers taken and given back ---------------------------------------- */
+
+static bool
+is_ours(const struct sigaction *action)
+{
+    return (action->sa_flags & SA_SIGINFO) && action->sa_sigaction == on_signal;
+}
+
+static struct sigaction
+our_action(void)
+{
+    struct sigaction action = {.sa_sigaction = on_signal,
+                               .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
     sigemptyset(&action.sa_mask);
-    if (sigaction(SIGUSR1, NULL, &present) == 0 && !(present.sa_flags & SA_SIGINFO) &&
-        present.sa_handler == SIG_DFL)
-        sigaction(SIGUSR1, &action, NULL);
+    return action;
+}
+
+/* What the program had in mind for a number, without us. */
+static void *
+program_wants(int number)
+{
+    struct sigaction action = before[number];
+    if (users[number] == 0)
+        sigaction(number, NULL, &action);
+    return action.sa_flags & SA_SIGINFO ? (void *)(uintptr_t)action.sa_sigaction
+                                        : (void *)(uintptr_t)action.sa_handler;
+}
+
+/* For a runtime: who has put a handler over ours keeps it. */
+static void
+take(int number)
+{
+    struct sigaction action = our_action();
+    if (users[number]++ == 0)
+        sigaction(number, &action, &before[number]);
 }
 
 static void
-dump_uninstall(void)
+give_back(int number)
 {
     struct sigaction present;
-    if (sigaction(SIGUSR1, NULL, &present) == 0 && present.sa_handler == on_dump)
-        signal(SIGUSR1, SIG_DFL);
+    if (--users[number] == 0 && sigaction(number, NULL, &present) == 0 && is_ours(&present))
+        sigaction(number, &before[number], NULL);
 }
+
+/* For a listener: it wants to hear, whatever is there. */
+static int
+take_over(int number)
+{
+    struct sigaction action = our_action(), present;
+    int rc = weft__sys_sigaction(number, &action, &present);
+    if (rc < 0)
+        return rc;
+    if (!is_ours(&present))
+        before[number] = present;
+    users[number]++;
+    return 0;
+}
+
+/* ---- Listeners ------------------------------------------------------------------------------- */
+
+static void
+give_back_all(uint64_t set)
+{
+    for (int number = 1; number <= WEFT__SIGNAL_MAX; number++) {
+        if (set & weft__signal_bit(number))
+            give_back(number);
+    }
+}
+
+static void
+unlink_listener(struct weft__signal_listener *listener)
+{
+    struct weft__signal_listener **place = &listeners;
+    while (*place != listener)
+        place = &(*place)->next;
+    weft__store(place, listener->next); /* pairs with the handler's loads */
+}
+
+int
+weft__signals_listen(struct weft__signal_listener *listener)
+{
+    int rc = 0;
+    uint64_t taken = 0;
+    pthread_mutex_lock(&lock);
+    /* First in the list: what is caught from now on is heard. */
+    listener->next = listeners;
+    weft__store(&listeners, listener);
+    for (int number = 1; number <= WEFT__SIGNAL_MAX && rc == 0; number++) {
+        if (!(listener->numbers & weft__signal_bit(number)))
+            continue;
+        rc = take_over(number);
+        if (rc == 0)
+            taken |= weft__signal_bit(number);
+    }
+    if (rc < 0) {
+        unlink_listener(listener);
+        give_back_all(taken);
+        wait_for_handlers();
+    }
+    pthread_mutex_unlock(&lock);
+    return rc;
+}
+
+void
+weft__signals_unlisten(struct weft__signal_listener *listener)
+{
+    pthread_mutex_lock(&lock);
+    /* The program's disposition first: what comes in between is still heard, not lost on us. */
+    give_back_all(listener->numbers);
+    unlink_listener(listener);
+    wait_for_handlers();
+    pthread_mutex_unlock(&lock);
+}
+
+/* ---- Runtimes -------------------------------------------------------------------------------- */
 
 static void
 cancel_main(struct weft__message *message)
@@ -108,12 +238,10 @@ weft__signals_install(struct weft__runtime *runtime)
     }
     if (n_runtimes++ == 0) {
         weft__store(&received, 0);
-        struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_ONSTACK | SA_RESTART};
-        sigemptyset(&action.sa_mask);
         for (unsigned i = 0; i < N_NUMBERS; i++) {
-            sigaction(numbers[i], NULL, &before[i]);
-            if (before[i].sa_handler != SIG_IGN)
-                sigaction(numbers[i], &action, NULL);
+            cancels[i] = program_wants(numbers[i]) != (void *)(uintptr_t)SIG_IGN;
+            if (cancels[i])
+                take(numbers[i]);
         }
     }
     for (unsigned i = 0; i < RUNTIMES_MAX; i++) {
@@ -122,8 +250,11 @@ weft__signals_install(struct weft__runtime *runtime)
             break;
         }
     }
-    if (runtime->debug != NULL && n_debug++ == 0)
-        dump_install();
+    if (runtime->debug != NULL && n_debug++ == 0) {
+        dumps = program_wants(SIGUSR1) == (void *)(uintptr_t)SIG_DFL;
+        if (dumps)
+            take(SIGUSR1);
+    }
     pthread_mutex_unlock(&lock);
     return 0;
 }
@@ -138,18 +269,14 @@ weft__signals_uninstall(struct weft__runtime *runtime)
         if (runtimes[i] == runtime)
             weft__store(&runtimes[i], NULL);
     }
-    if (runtime->debug != NULL && --n_debug == 0)
-        dump_uninstall();
+    if (runtime->debug != NULL && --n_debug == 0 && dumps)
+        give_back(SIGUSR1);
     if (--n_runtimes == 0) {
         for (unsigned i = 0; i < N_NUMBERS; i++) {
-            struct sigaction now;
-            sigaction(numbers[i], NULL, &now);
-            if (now.sa_handler == on_signal) /* unless somebody put a handler over ours */
-                sigaction(numbers[i], &before[i], NULL);
+            if (cancels[i])
+                give_back(numbers[i]);
         }
     }
-    /* Pairs with the addition at the top of the handler: it counts, then reads the table. */
-    while (weft__load(&handling) > 0)
-        sched_yield();
+    wait_for_handlers();
     pthread_mutex_unlock(&lock);
 }

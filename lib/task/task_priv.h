@@ -346,6 +346,24 @@ extern void (*weft__zygote_stop_hook)(void);
 int weft__here_grow(struct weft__sched *sched);
 
 /* signals.c */
+#define WEFT__SIGNAL_MAX 64
+static inline uint64_t
+weft__signal_bit(int number)
+{
+    return (uint64_t)1 << (number - 1);
+}
+
+/* One who wants to hear of signals, and has them instead of the runtimes. In the listener's memory
+ * until unlisten has returned. */
+struct weft__signal_listener {
+    struct weft__signal_listener *next; /* atomic */
+    uint64_t numbers;                   /* their bits */
+    /* In the signal handler, on whatever thread it runs. */
+    void (*hear)(struct weft__signal_listener *listener, int number, const siginfo_t *info);
+};
+/* Takes the numbers from the program until unlisten. 0, or the error of sigaction(2). */
+int weft__signals_listen(struct weft__signal_listener *listener);
+void weft__signals_unlisten(struct weft__signal_listener *listener);
 int weft__signals_install(struct weft__runtime *runtime);
 void weft__signals_uninstall(struct weft__runtime *runtime);
 

@@ -488,17 +488,14 @@ shake_hands(struct weft__tls *tls)
             if (rc != -EAGAIN)
                 return rc != 0 ? rc : weft_error_note(WEFT_E_TLS, "TLS handshake: the peer left");
         }
-        int rc;
-        while ((rc = weft__tls_flush(tls)) == -EAGAIN && done != 1) {
-            rc = inner_wait(tls->inner, WEFT_STREAM_WRITE);
-            if (rc < 0)
-                return rc;
-        }
+        int rc = weft__tls_flush(tls);
         if (done == 1) /* our last words go out while the caller goes on: the peer may be slow */
             return rc == -EAGAIN ? 0 : rc;
-        if (rc < 0)
+        if (rc < 0 && rc != -EAGAIN)
             return rc;
-        rc = inner_wait(tls->inner, tls->wants[0]);
+        /* One wait, and then everything is tried again: while we waited for room there may have
+         * come what OpenSSL lacked, and inner tells only those who wait for it then. */
+        rc = inner_wait(tls->inner, rc == -EAGAIN ? WEFT_STREAM_WRITE : tls->wants[0]);
         if (rc < 0)
             return rc;
     }

@@ -23,14 +23,22 @@ send_all(void *arg)
 {
     void **args = arg;
     const struct input *input = args[0];
-    weft_stream *peer = args[1];
-    char bytes[4096];
-    int rc = weft_stream_write_all(peer, input->data, input->len, NULL);
+    int rc = weft_stream_write_all(args[1], input->data, input->len, NULL);
     if (rc == 0)
-        rc = weft_stream_shutdown(peer);
-    while (rc == 0 && weft_stream_read(peer, bytes, sizeof bytes) > 0)
+        rc = weft_stream_shutdown(args[1]);
+    return rc == -EPIPE ? 0 : rc; /* we hung up first */
+}
+
+/* Beside the sending: a peer that only sent could have both wait for room. */
+static int
+drop_all(void *arg)
+{
+    void **args = arg;
+    char bytes[4096];
+    ssize_t n;
+    while ((n = weft_stream_read(args[1], bytes, sizeof bytes)) > 0)
         continue;
-    return 0;
+    return (int)n;
 }
 
 static int
@@ -47,6 +55,7 @@ meet(void *arg)
     weft_group_open(&group, NULL);
     void *args[] = {&input, &peer};
     weft_group_spawn(&group, send_all, args);
+    weft_group_spawn(&group, drop_all, args);
     rc = first & 1 ? weft_tls_server(&tls, &inner, contexts[WEFT_TLS_SERVER])
                    : weft_tls_client(&tls, &inner, contexts[WEFT_TLS_CLIENT], "localhost");
     if (rc == 0) {

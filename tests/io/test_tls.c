@@ -596,6 +596,16 @@ stranger(weft_stream *inner, const char *text, size_t len)
     return rc;
 }
 
+static int
+read_raw(void *arg)
+{
+    char bytes[512];
+    ssize_t n;
+    while ((n = weft_stream_read(arg, bytes, sizeof bytes)) > 0)
+        continue;
+    return (int)n;
+}
+
 static void
 met_by(struct side *side, const char *text, size_t len)
 {
@@ -787,6 +797,25 @@ TASK_TEST(tls, one_byte_at_a_time_is_enough)
     }
 }
 
+/* What comes while the other side waits for room to write must not be waited for afterwards. */
+TASK_TEST(tls, both_sides_may_talk_at_once_through_little_room)
+{
+    static const char hello[] = "\x16\x03\x03\x00\x5a\x02\x00\x00\x56\x03\x03";
+    struct side client = {.context = client_usual(), .host = "localhost"};
+    weft_stream other;
+    T_OK(weft_stream_open_pair(&client.inner, &other, 2));
+    weft_group group;
+    weft_group_open(&group, NULL);
+    weft_group_spawn(&group, side_open, &client);
+    weft_group_spawn(&group, read_raw, &other);
+    weft_ignore(weft_stream_write_all(&other, hello, sizeof hello, NULL));
+    T_OK(weft_stream_shutdown(&other));
+    T_OK(weft_group_close(&group));
+    T_ERR(WEFT_E_TLS_CUT, client.rc);
+    weft_stream_close(&other);
+    weft_tls_context_unref(client.context);
+}
+
 /* ---- Much ---------------------------------------------------------------------------------- */
 
 /* One direction, as t_stream for descriptors. */
@@ -972,16 +1001,6 @@ ask_for_keys(void *arg)
     return 0;
 }
 
-static int
-read_all(void *arg)
-{
-    char bytes[100];
-    ssize_t n;
-    while ((n = weft_stream_read(arg, bytes, sizeof bytes)) > 0)
-        continue;
-    return (int)n;
-}
-
 TASK_TEST(tls, a_peer_that_asks_and_never_reads_fills_no_memory)
 {
     struct ends ends;
@@ -989,7 +1008,7 @@ TASK_TEST(tls, a_peer_that_asks_and_never_reads_fills_no_memory)
     weft_group group;
     weft_group_open(&group, &(weft_group_options){.timeout = WEFT_SEC(1)});
     weft_group_spawn(&group, ask_for_keys, &ends.client.stream);
-    weft_group_spawn(&group, read_all, &ends.server.stream);
+    weft_group_spawn(&group, read_raw, &ends.server.stream);
     T_ERR(-ETIMEDOUT, weft_group_close(&group)); /* one waits for the other */
     const struct weft__tls *tls = ends.server.stream.state;
     cr_assert(tls->out_end - tls->out_begin < 70000, "%zu bytes", tls->out_end - tls->out_begin);

@@ -70,7 +70,7 @@ failure(struct weft__tls *tls, const char *doing)
     int rc;
     if (tls->why != NULL)
         rc = weft_error_note(WEFT_E_TLS_VERIFY, "%s", tls->why);
-    else if (tls->io_error != 0)
+    else if (tls->io_error != 0 && error == 0) /* else it is of the alert that followed */
         rc = weft_error_note(tls->io_error, "%s: %s", doing, weft_strerror(tls->io_error));
     else if (ERR_GET_REASON(error) == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE)
         rc = weft_error_note(WEFT_E_TLS_VERIFY, "the client showed no certificate");
@@ -151,10 +151,21 @@ flusher_main(void *arg)
 static void
 flush_beside(struct weft__tls *tls)
 {
-    if (tls->flusher == NULL && tls->broken == 0 && weft__tls_flush(tls) == -EAGAIN &&
+    if (tls->out != NULL && tls->flusher == NULL && tls->broken == 0 &&
+        weft__tls_flush(tls) == -EAGAIN &&
         weft_task_spawn(&tls->flusher, flusher_main, tls,
                         &(weft_task_options){.name = "tls flusher"}) < 0)
         tls->flusher = NULL;
+}
+
+/* After messages of the handshake (a ticket, say) OpenSSL keeps its buffers in spite of
+ * SSL_MODE_RELEASE_BUFFERS. Only before the head of a record are they empty for sure: of a record
+ * that is half there they would be freed as well. */
+static void
+free_buffers(struct weft__tls *tls)
+{
+    if (memcmp(SSL_rstate_string(tls->ssl), "RH", 2) == 0)
+        SSL_free_buffers(tls->ssl);
 }
 
 static int
@@ -163,8 +174,12 @@ tls_wait(weft_stream *stream, unsigned what)
     struct weft__tls *tls = stream->state;
     bool writing = what == WEFT_STREAM_WRITE;
     unsigned want = tls->wants[writing];
-    if (!writing && want == WEFT_STREAM_READ && tls->out != NULL && !tls->waits[1])
-        flush_beside(tls);
+    if (!writing && want == WEFT_STREAM_READ) {
+        if (tls->broken == 0)
+            free_buffers(tls);
+        if (tls->out != NULL && !tls->waits[1])
+            flush_beside(tls);
+    }
     int rc = wait_for(tls, want);
     if (rc < 0 && rc != -EBADF && writing && tls->committed > 0) {
         tls->giving_up = true;
@@ -473,17 +488,14 @@ shake_hands(struct weft__tls *tls)
             if (rc != -EAGAIN)
                 return rc != 0 ? rc : weft_error_note(WEFT_E_TLS, "TLS handshake: the peer left");
         }
-        int rc;
-        while ((rc = weft__tls_flush(tls)) == -EAGAIN) {
-            rc = inner_wait(tls->inner, WEFT_STREAM_WRITE);
-            if (rc < 0)
-                return rc;
-        }
-        if (rc < 0)
+        int rc = weft__tls_flush(tls);
+        if (done == 1) /* our last words go out while the caller goes on: the peer may be slow */
+            return rc == -EAGAIN ? 0 : rc;
+        if (rc < 0 && rc != -EAGAIN)
             return rc;
-        if (done == 1)
-            return 0;
-        rc = inner_wait(tls->inner, tls->wants[0]);
+        /* One wait, and then everything is tried again: while we waited for room there may have
+         * come what OpenSSL lacked, and inner tells only those who wait for it then. */
+        rc = inner_wait(tls->inner, rc == -EAGAIN ? WEFT_STREAM_WRITE : tls->wants[0]);
         if (rc < 0)
             return rc;
     }
@@ -535,6 +547,7 @@ open_tls(weft_stream *stream, weft_stream *inner, weft_tls_context *context, con
         return rc;
     }
     tell_of_ktls(tls);
+    flush_beside(tls);
     weft_stream_open(stream, &tls_transport, tls);
     return 0;
 }

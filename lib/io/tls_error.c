@@ -44,6 +44,22 @@ plain_words(int reason)
     }
 }
 
+/* OpenSSL 3.0 has no words for the alerts of TLS 1.3. */
+static const char *
+alert_words(int alert)
+{
+    switch (alert) {
+    case SSL_AD_MISSING_EXTENSION:
+        return "missing extension";
+    case SSL_AD_CERTIFICATE_REQUIRED:
+        return "certificate required";
+    case SSL_AD_NO_APPLICATION_PROTOCOL:
+        return "no application protocol";
+    default:
+        return SSL_alert_desc_string_long(alert);
+    }
+}
+
 static void put(char *text, size_t len, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -72,8 +88,7 @@ words_of(unsigned long error, char *text, size_t len)
             return;
         }
         if (reason > SSL_AD_REASON_OFFSET) {
-            put(text, len, "the peer says: %s",
-                SSL_alert_desc_string_long(reason - SSL_AD_REASON_OFFSET));
+            put(text, len, "the peer says: %s", alert_words(reason - SSL_AD_REASON_OFFSET));
             return;
         }
     }

@@ -26,8 +26,7 @@ private_loop_free(struct private_loop *private)
 {
     struct weft__runtime *runtime = &private->runtime;
     struct weft__sched *sched = &private->sched;
-    if (runtime->extension != NULL)
-        runtime->extension_free(runtime->extension, WEFT_FOREVER);
+    weft__runtime_lanes_free(runtime, WEFT_FOREVER);
     /* Posts that were accepted are called, also those that came after the last call. */
     weft__store(&sched->loop.refuses, 1); /* pairs with the load in weft_loop_post */
     weft__threads_quiesce(&sched->loop);

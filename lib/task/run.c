@@ -248,10 +248,19 @@ fail:
 }
 
 void
+weft__runtime_lanes_free(struct weft__runtime *runtime, int64_t grace)
+{
+    for (int i = 0; i < WEFT__LANES; i++) {
+        if (runtime->lanes[i] != NULL)
+            runtime->lane_free(runtime->lanes[i], grace);
+        runtime->lanes[i] = NULL;
+    }
+}
+
+void
 weft__runtime_close(struct weft__runtime *runtime)
 {
-    if (runtime->extension != NULL)
-        runtime->extension_free(runtime->extension, runtime->abandoned > 0 ? 0 : WEFT_FOREVER);
+    weft__runtime_lanes_free(runtime, runtime->abandoned > 0 ? 0 : WEFT_FOREVER);
     for (unsigned i = 0; i < runtime->n_loops; i++)
         weft__threads_quiesce(&runtime->loops[i]->loop);
     if (runtime->clock.is_virtual && runtime->n_loops > 0)

@@ -137,6 +137,14 @@ struct weft__sched {
     struct weft__message close_message, ack_message, empty_message, abandon_message;
 };
 
+/* What a runtime's executors are for: calls of one kind must not wait behind those of another. */
+enum weft__lane {
+    WEFT__LANE_BLOCKING, /* weft_blocking */
+    WEFT__LANE_FILES,
+    WEFT__LANE_NAMES,
+    WEFT__LANES
+};
+
 struct weft__runtime {
     struct weft__clock clock;
     unsigned n_loops;
@@ -170,10 +178,10 @@ struct weft__runtime {
     uint32_t dump_wanted;  /* atomic: by a signal */
     unsigned deadlocks;    /* virtual clock: how often nothing could go on */
 
-    /* The executor behind weft_blocking, made on first use by the layer that has it. */
-    struct weft__lock extension_lock;
-    void *extension;
-    void (*extension_free)(void *extension, int64_t grace);
+    /* Executors, each made on first use by the layer that has them. */
+    struct weft__lock lanes_lock;
+    void *lanes[WEFT__LANES];
+    void (*lane_free)(void *lane, int64_t grace); /* set with the first of them */
 
     /* Virtual clock: all loops on one thread. */
     struct weft__bell bell;
@@ -323,6 +331,7 @@ int weft__task_on(const weft_task_options *options, unsigned n_loops);
 /* run.c, close.c */
 int weft__runtime_open(struct weft__runtime *runtime, const weft_options *options);
 void weft__runtime_close(struct weft__runtime *runtime);
+void weft__runtime_lanes_free(struct weft__runtime *runtime, int64_t grace);
 void weft__runtime_begin_close(struct weft__runtime *runtime);
 void weft__close_check(struct weft__sched *sched);
 /* Names the tasks that are left, and stops all loops. On the first one, while it closes. */

@@ -32,6 +32,7 @@
 #include <weft/fd.h>
 #include <weft/net.h>
 #include <weft/stream.h>
+#include <weft/udp.h>
 #include <weft/procpool.h>
 #include <weft/job.h>
 #include <weft/worker.h>

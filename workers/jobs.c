@@ -66,7 +66,7 @@ add(const weft_job *job)
         return weft_error_note(-EEXIST, "two jobs are called \"%s\"", job->name);
     if (n_jobs == JOBS_MAX)
         return weft_error_note(-ENOSPC, "%d jobs are registered, there is no room for more",
-                                JOBS_MAX);
+                               JOBS_MAX);
     n_jobs++;
     __atomic_store_n(&slots[i], job, __ATOMIC_SEQ_CST); /* pairs with the load in slot_of */
     return 0;
@@ -115,7 +115,7 @@ add_table(const weft_job *table)
         fresh += slots[slot_of(table[n].name)] == NULL;
         if (n_jobs + fresh > JOBS_MAX)
             return weft_error_note(-ENOSPC, "%zu jobs are registered, %d are the most", n_jobs,
-                                    JOBS_MAX);
+                                   JOBS_MAX);
     }
     for (size_t i = 0; i < n; i++)
         weft_ignore(add(&table[i]));

@@ -522,7 +522,7 @@ take_away_all(weft__loops *loops)
             if (run->call == NULL)
                 continue;
             weft_log(WEFT_LOG_WARN, "%s: job \"%s\" still runs, its loop is left behind",
-                      weft_workers_spec(loops->workers), run->job->name);
+                     weft_workers_spec(loops->workers), run->job->name);
             weft__call_private_of(run->call)->next = taken;
             taken = run->call;
             taken->slot = NULL;

@@ -250,7 +250,7 @@ thread_start(struct pool *pool, weft_call *call, unsigned number)
     call->started = 0;
     weft__free(thread);
     return weft_error_note(-ENOMEM, "thread %u could not be started: %s", number,
-                            weft_strerror(-rc));
+                           weft_strerror(-rc));
 }
 
 static int
@@ -349,7 +349,7 @@ leave_behind(struct pool *pool, weft_call *list)
             continue;
         }
         weft_log(WEFT_LOG_WARN, "%s: job \"%s\" still runs, its thread is left behind",
-                  weft_workers_spec(pool->workers), thread->job->name);
+                 weft_workers_spec(pool->workers), thread->job->name);
         weft__call_private_of(thread->call)->next = list;
         list = thread->call;
         thread->call = NULL;

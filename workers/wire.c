@@ -54,7 +54,7 @@ weft__wire_prefix(const weft__wire_message *message,
         return weft_error_note(-EINVAL, "wire: a job's name has 1 to 63 bytes");
     if (message->payload.len > WEFT__WIRE_PAYLOAD_MAX)
         return weft_error_note(-EMSGSIZE, "wire: a payload of %zu bytes, over the limit of 1 GiB",
-                                message->payload.len);
+                               message->payload.len);
 
     memcpy(ret_prefix, magic, sizeof magic);
     ret_prefix[AT_VERSION] = WEFT__WIRE_VERSION;
@@ -95,7 +95,7 @@ weft__wire_parse(weft_bytes bytes, weft__wire_message *ret_message)
         return weft_error_note(-EPROTO, "wire: not a message of weft");
     if (at[AT_VERSION] != WEFT__WIRE_VERSION)
         return weft_error_note(-EPROTO, "wire: version %d, this library speaks version %d",
-                                at[AT_VERSION], WEFT__WIRE_VERSION);
+                               at[AT_VERSION], WEFT__WIRE_VERSION);
 
     int kind = at[AT_KIND];
     size_t name_len = at[AT_NAME_LEN];
@@ -109,7 +109,7 @@ weft__wire_parse(weft_bytes bytes, weft__wire_message *ret_message)
     uint64_t payload_len = get_u64(at + AT_PAYLOAD);
     if (rest < name_len || rest - name_len != payload_len || payload_len > WEFT__WIRE_PAYLOAD_MAX)
         return weft_error_note(-EPROTO, "wire: the message says %llu bytes of payload, %zu came",
-                                (unsigned long long)payload_len, bytes.len);
+                               (unsigned long long)payload_len, bytes.len);
     if (name_len > 0 && memchr(at + WEFT__WIRE_HEAD, '\0', name_len) != NULL)
         return weft_error_note(-EPROTO, "wire: a job's name with a zero byte");
 

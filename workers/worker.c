@@ -160,11 +160,11 @@ check_options(const weft_workers_options *options)
 {
     if (options->max_in_flight > IN_FLIGHT_MAX)
         return weft_error_note(-EINVAL, "max_in_flight is %zu, the most is %u",
-                                options->max_in_flight, IN_FLIGHT_MAX);
+                               options->max_in_flight, IN_FLIGHT_MAX);
     if (options->stack_size != 0 &&
         (options->stack_size < 16384 || options->stack_size > (size_t)1 << 30))
         return weft_error_note(WEFT_E_STACK, "stack_size is %zu, not 16 KiB to 1 GiB",
-                                options->stack_size);
+                               options->stack_size);
     return 0;
 }
 
@@ -259,7 +259,7 @@ read_width(const char *spec, const char *digits, const weft__worker_entry *entry
         return weft_error_note(WEFT_E_SPEC, "%.40s: %s takes no number", spec, name);
     if (*digits == '\0')
         return weft_error_note(WEFT_E_SPEC, "%.40s a number must follow the colon, 1 to %u", spec,
-                                entry->width_max);
+                               entry->width_max);
     const char *first = *digits == '-' ? digits + 1 : digits;
     if (*first == '\0' || first[strspn(first, "0123456789")] != '\0')
         return weft_error_note(WEFT_E_SPEC, "%.40s: \"%.40s\" is not a number", spec, digits);
@@ -269,7 +269,7 @@ read_width(const char *spec, const char *digits, const weft__worker_entry *entry
         value = value * 10 + (uint64_t)(*c - '0');
     if (first != digits || value == 0 || value > entry->width_max)
         return weft_error_note(WEFT_E_SPEC, "%.40s: the number must be 1 to %u", spec,
-                                entry->width_max);
+                               entry->width_max);
     *ret_width = (unsigned)value;
     return 0;
 }
@@ -280,16 +280,16 @@ weft_workers_open(weft_workers **ret_workers, const char *spec, const weft_worke
     char text[96];
     if (spec == NULL || *spec == '\0')
         return weft_error_note(WEFT_E_SPEC, "an empty worker spec; there are: %s",
-                                names(text, sizeof text));
+                               names(text, sizeof text));
     const char *colon = strchr(spec, ':');
     size_t len = colon != NULL ? (size_t)(colon - spec) : strlen(spec);
     if (len == 0)
-        return weft_error_note(WEFT_E_SPEC, "%.40s: no model before the colon; there are: %s",
-                                spec, names(text, sizeof text));
+        return weft_error_note(WEFT_E_SPEC, "%.40s: no model before the colon; there are: %s", spec,
+                               names(text, sizeof text));
     const weft__worker_entry *entry = entry_of(spec, len);
     if (entry == NULL)
         return weft_error_note(WEFT_E_MODEL_UNKNOWN, "no worker model \"%.*s\"; there are: %s",
-                                (int)(len < 40 ? len : 40), spec, names(text, sizeof text));
+                               (int)(len < 40 ? len : 40), spec, names(text, sizeof text));
 
     unsigned width = entry->width_max == 0 ? 1 : weft_usable_cpus();
     if (width > entry->width_max && entry->width_max != 0)
@@ -360,7 +360,7 @@ weft_call_open(weft_call *call, const char *name, weft_bytes in)
     const weft_job *job = weft_job_find(name);
     if (job == NULL)
         return weft_error_note(WEFT_E_JOB_UNKNOWN, "no job \"%.63s\" is registered",
-                                name != NULL ? name : "");
+                               name != NULL ? name : "");
     memset(call, 0, sizeof *call);
     call->job = job;
     call->in = in;

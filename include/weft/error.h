@@ -91,8 +91,7 @@ const char *weft_error_text(void);
  * Threads  any
  * Source   weft; for libraries that build on it
  */
-int weft_error_note(int rc, const char *format, ...)
-    __attribute__((cold, format(printf, 2, 3)));
+int weft_error_note(int rc, const char *format, ...) __attribute__((cold, format(printf, 2, 3)));
 
 WEFT_END_DECLS
 

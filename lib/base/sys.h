@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -56,6 +57,31 @@ static inline ssize_t
 weft__sys_write(int fd, const void *buf, size_t len)
 {
     WEFT__SYS_RETRY(ssize_t, write(fd, buf, len));
+}
+
+static inline ssize_t
+weft__sys_writev(int fd, const struct iovec *vectors, int n)
+{
+    WEFT__SYS_RETRY(ssize_t, writev(fd, vectors, n));
+}
+
+static inline ssize_t
+weft__sys_pread(int fd, void *buf, size_t len, off_t offset)
+{
+    WEFT__SYS_RETRY(ssize_t, pread(fd, buf, len, offset));
+}
+
+/* *offset is moved by what was sent. */
+static inline ssize_t
+weft__sys_sendfile(int to, int from, off_t *offset, size_t len)
+{
+    WEFT__SYS_RETRY(ssize_t, sendfile(to, from, offset, len));
+}
+
+static inline int
+weft__sys_shutdown(int fd, int how)
+{
+    WEFT__SYS_RETRY(int, shutdown(fd, how));
 }
 
 /* For sockets: no SIGPIPE. */

@@ -40,8 +40,8 @@ weft__stack_round(size_t asked, size_t *ret_usable)
         asked = WEFT__STACK_DEFAULT;
     if (asked < WEFT__STACK_MIN || asked > WEFT__STACK_MAX)
         return weft_error_note(WEFT_E_STACK,
-                                "stack_size %zu: it must be from %zu (16 KiB) to %zu (1 GiB)",
-                                asked, WEFT__STACK_MIN, WEFT__STACK_MAX);
+                               "stack_size %zu: it must be from %zu (16 KiB) to %zu (1 GiB)", asked,
+                               WEFT__STACK_MIN, WEFT__STACK_MAX);
     if (asked < WEFT__STACK_MIN * WEFT__SAN_STACK_FACTOR)
         asked = WEFT__STACK_MIN * WEFT__SAN_STACK_FACTOR;
     size_t page = weft__page_bytes();

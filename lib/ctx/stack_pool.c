@@ -107,13 +107,13 @@ note_failure(bool by_mprotect, size_t n_mapped, int rc)
     char limit[32];
     if (rc != -ENOMEM || !by_mprotect)
         return weft_error_note(rc, "stacks: %zu mapped; the system gave no memory for more: %s",
-                                n_mapped, strerror(-rc));
+                               n_mapped, strerror(-rc));
     if (file_read("/proc/sys/vm/max_map_count", limit, sizeof limit) < 0)
         strcpy(limit, "65530 by default");
     return weft_error_note(rc,
-                            "stacks: %zu mapped; vm.max_map_count (%s) is the limit: raise it "
-                            "with sysctl, or use Linux 6.13 or newer",
-                            n_mapped, limit);
+                           "stacks: %zu mapped; vm.max_map_count (%s) is the limit: raise it "
+                           "with sysctl, or use Linux 6.13 or newer",
+                           n_mapped, limit);
 }
 
 static int

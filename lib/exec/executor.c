@@ -225,15 +225,15 @@ weft_executor_new(weft_executor **ret_executor, const weft_executor_options *giv
         options = *given;
     if (options.threads > THREADS_MAX)
         return weft_error_note(-EINVAL, "threads must be 0 to %d, got %u", THREADS_MAX,
-                                options.threads);
+                               options.threads);
     if (options.threads == 0)
         options.threads = THREADS_DEFAULT;
     if (options.min_threads > options.threads)
         return weft_error_note(-EINVAL, "min_threads must be at most threads (%u), got %u",
-                                options.threads, options.min_threads);
+                               options.threads, options.min_threads);
     if (options.idle < 0)
         return weft_error_note(-EINVAL, "idle must not be negative, got %lld ns",
-                                (long long)options.idle);
+                               (long long)options.idle);
     if (options.idle == 0)
         options.idle = WEFT_SEC(5);
     if (options.queue == 0)
@@ -346,9 +346,8 @@ weft_executor_free(weft_executor *executor, weft_close_mode mode, weft_time grac
         weft__lock(&executor->lock);
         behind = leave_behind(executor);
         if (behind > 0)
-            weft_log(WEFT_LOG_ERROR,
-                      "executor %s: %d threads left behind in calls that do not end",
-                      executor->name, behind);
+            weft_log(WEFT_LOG_ERROR, "executor %s: %d threads left behind in calls that do not end",
+                     executor->name, behind);
     }
     weft__executor_unref_unlock(executor);
     return behind;

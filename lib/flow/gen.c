@@ -97,7 +97,7 @@ weft_gen_open(weft_gen *public, size_t value_bytes, weft_gen_fn *fn, void *arg,
     struct weft__sched *sched = weft__sched_self();
     if (sched == NULL || sched->current == NULL)
         return weft_error_note(-EPERM, "a generator runs inside a task: on a plain thread wrap "
-                                        "its use in weft_run_here");
+                                       "its use in weft_run_here");
     struct weft__stack *stack;
     int rc = take_stack(sched, options != NULL ? options->stack_size : 0, &stack);
     if (rc < 0)
@@ -230,7 +230,7 @@ weft_gen_send(weft_gen *public, const void *sent, void *ret_value)
         return weft_error_note(-EINVAL, "a generator opened without sent_bytes is sent nothing");
     if (!gen->started)
         return weft_error_note(-EINVAL, "nothing can be sent to a generator that has not come to "
-                                         "its first yield");
+                                        "its first yield");
     return pull(gen, sent, ret_value);
 }
 
@@ -271,10 +271,10 @@ weft_gen_delegate(weft_gen *public, weft_gen *public_inner)
     assert_inside(gen);
     if (inner->value_bytes != gen->value_bytes || inner->sent_bytes != gen->sent_bytes)
         return weft_error_note(-EINVAL,
-                                "a generator of %zu bytes a value (%zu sent) cannot "
-                                "delegate to one of %zu (%zu)",
-                                gen->value_bytes, gen->sent_bytes, inner->value_bytes,
-                                inner->sent_bytes);
+                               "a generator of %zu bytes a value (%zu sent) cannot "
+                               "delegate to one of %zu (%zu)",
+                               gen->value_bytes, gen->sent_bytes, inner->value_bytes,
+                               inner->sent_bytes);
     if (gen->closing)
         return -ECANCELED;
     innermost(inner); /* at rest, on this loop, and nobody else's */

@@ -489,7 +489,7 @@ check(size_t item_size, const weft_queue_options *options)
 {
     if (item_size == 0 || item_size > WEFT_QUEUE_ITEM_MAX)
         return weft_error_note(-EINVAL, "an item of a queue has 1 to %d bytes, not %zu",
-                                WEFT_QUEUE_ITEM_MAX, item_size);
+                               WEFT_QUEUE_ITEM_MAX, item_size);
     if ((unsigned)options->order > WEFT_PRIORITY ||
         (unsigned)options->overflow > WEFT_OVERFLOW_DROP_OLDEST)
         return weft_error_note(-EINVAL, "a queue has no such order, or overflow");
@@ -497,13 +497,13 @@ check(size_t item_size, const weft_queue_options *options)
         return weft_error_note(-EINVAL, "a priority queue does not know its oldest item");
     if (options->order == WEFT_PRIORITY && options->compare == NULL && item_size < sizeof(int64_t))
         return weft_error_note(-EINVAL,
-                                "without .compare an item of a priority queue begins with an "
-                                "int64_t, and this one has %zu bytes",
-                                item_size);
+                               "without .compare an item of a priority queue begins with an "
+                               "int64_t, and this one has %zu bytes",
+                               item_size);
     if (options->capacity != WEFT_UNBOUNDED &&
         options->capacity > (size_t)PTRDIFF_MAX / 4 / (item_size + 32))
         return weft_error_note(-EINVAL, "a queue of %zu items is larger than memory",
-                                options->capacity);
+                               options->capacity);
     if (options->local && weft__loop_self == NULL)
         return weft_error_note(-EINVAL, "a local queue is made on the loop it is for");
     return 0;

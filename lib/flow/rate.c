@@ -39,14 +39,14 @@ weft_rate_open(weft_rate *public, const weft_rate_options *options)
     uint64_t burst = options->burst != 0 ? options->burst : 1;
     if (options->tokens == 0 || period < 0)
         return weft_error_note(-EINVAL,
-                                "a rate has 1 token or more in a period that is not "
-                                "negative, got %llu in %lld ns",
-                                (unsigned long long)options->tokens, (long long)period);
+                               "a rate has 1 token or more in a period that is not "
+                               "negative, got %llu in %lld ns",
+                               (unsigned long long)options->tokens, (long long)period);
     unsigned __int128 full =
         ((unsigned __int128)burst * (uint64_t)period + options->tokens - 1) / options->tokens;
     if (full > INT64_MAX / 2)
         return weft_error_note(-EINVAL, "a burst of %llu tokens would take centuries to gather",
-                                (unsigned long long)burst);
+                               (unsigned long long)burst);
     uint64_t full_fraction =
         (uint64_t)(full * options->tokens - (unsigned __int128)burst * (uint64_t)period);
     *rate = (struct rate){.tokens = options->tokens,
@@ -93,7 +93,7 @@ check(const struct rate *rate, uint64_t tokens)
     if (tokens <= rate->burst)
         return 0;
     return weft_error_note(-EINVAL, "%llu tokens never gather in a burst of %llu",
-                            (unsigned long long)tokens, (unsigned long long)rate->burst);
+                           (unsigned long long)tokens, (unsigned long long)rate->burst);
 }
 
 int

@@ -30,7 +30,7 @@ weft_ticker_start(weft_ticker *public, weft_time first, weft_time period, weft_m
     struct ticker *ticker = (struct ticker *)(void *)public;
     if (period <= 0)
         return weft_error_note(-EINVAL, "the period of a ticker must be more than 0, got %lld ns",
-                                (long long)period);
+                               (long long)period);
     if (missed != WEFT_MISSED_SKIP && missed != WEFT_MISSED_BURST && missed != WEFT_MISSED_DELAY)
         return weft_error_note(-EINVAL, "missed ticks: there is no policy %d", (int)missed);
     *ticker = (struct ticker){

@@ -35,7 +35,7 @@ weft_address_parse(weft_address *ret_address, const char *text)
     uint16_t port;
     if (colon == NULL || parse_port(colon + 1, &port) < 0)
         return weft_error_note(WEFT_E_ADDRESS,
-                                "'%.80s': an address ends in a colon and a port, 0 to 65535", text);
+                               "'%.80s': an address ends in a colon and a port, 0 to 65535", text);
     char host[HOST_MAX];
     size_t len = (size_t)(colon - text);
     if (len >= sizeof host)

@@ -36,6 +36,7 @@ on_ready(struct weft__watch *watch, unsigned what)
         fd->hung_up = true;
     if (what & WEFT__READABLE) {
         weft__suspect_remove(fd);
+        fd->unsure = false;
         fd->readable = true;
         wake(fd->reader, 0);
     }
@@ -270,6 +271,61 @@ write_some(struct weft__fd *fd, const void *buf, size_t len)
 }
 
 ssize_t
+weft__fd_try_read(struct weft__fd *fd, void *buf, size_t len)
+{
+    if (!fd->readable)
+        return -EAGAIN;
+    if (WEFT_BUGGIFY(8) && len > 1)
+        len = 1;
+    ssize_t n = read_some(fd, buf, len);
+    if (n > 0 && (size_t)n < len && short_count_tells(fd)) {
+        fd->readable = false;
+        fd->unsure = true;
+    } else if (n == -EAGAIN) {
+        fd->readable = false;
+        fd->unsure = false;
+    }
+    return n;
+}
+
+int
+weft__fd_wait_to_read(struct weft__fd *fd)
+{
+    if (fd->unsure) {
+        fd->unsure = false;
+        weft__suspect_add(fd);
+        if (fd->readable)
+            return 0;
+    }
+    int rc = weft__fd_wait(fd, WEFT__READABLE);
+    if (rc < 0 && rc != -EBADF && weft__link_on_list(&fd->suspect)) {
+        weft__suspect_remove(fd);
+        fd->unsure = true; /* nobody has looked yet */
+    }
+    return rc;
+}
+
+ssize_t
+weft__fd_try_writev(struct weft__fd *fd, const struct iovec *vectors, int n)
+{
+    if (!fd->writable)
+        return -EAGAIN;
+    ssize_t written;
+    if (n == 1)
+        written = write_some(fd, vectors->iov_base, vectors->iov_len);
+    else if (fd->kind == WEFT__FD_SOCKET)
+        written = weft__sys_sendmsg(fd->raw,
+                                    &(struct msghdr){.msg_iov = (struct iovec *)(uintptr_t)vectors,
+                                                     .msg_iovlen = (size_t)n},
+                                    0);
+    else
+        written = weft__sys_writev(fd->raw, vectors, n);
+    if (written == -EAGAIN)
+        fd->writable = false;
+    return written;
+}
+
+ssize_t
 weft_fd_read(weft_fd *public, void *buf, size_t len)
 {
     int rc = weft_checkpoint();
@@ -280,31 +336,13 @@ weft_fd_read(weft_fd *public, void *buf, size_t len)
         return -EBADF;
     if (fd->reader != NULL)
         return -EBUSY;
-    if (WEFT_BUGGIFY(8) && len > 1)
-        len = 1;
-    bool suspect = !fd->readable;
     for (;;) {
-        if (fd->readable) {
-            ssize_t n = read_some(fd, buf, len);
-            if (n > 0 && (size_t)n < len && short_count_tells(fd))
-                fd->readable = false;
-            if (n != -EAGAIN)
-                return n;
-            fd->readable = false;
-            suspect = false;
-        }
-        if (suspect) {
-            weft__suspect_add(fd);
-            suspect = false;
-            if (fd->readable)
-                continue;
-        }
-        rc = weft__fd_wait(fd, WEFT__READABLE);
-        if (rc < 0) {
-            if (rc != -EBADF)
-                weft__suspect_remove(fd);
+        ssize_t n = weft__fd_try_read(fd, buf, len);
+        if (n != -EAGAIN)
+            return n;
+        rc = weft__fd_wait_to_read(fd);
+        if (rc < 0)
             return rc;
-        }
     }
 }
 
@@ -322,12 +360,10 @@ weft_fd_write(weft_fd *public, const void *buf, size_t len)
     if (fd->writer != NULL)
         return -EBUSY;
     for (;;) {
-        if (fd->writable) {
-            ssize_t n = write_some(fd, buf, len);
-            if (n != -EAGAIN)
-                return n;
-            fd->writable = false;
-        }
+        struct iovec vector = {.iov_base = (void *)(uintptr_t)buf, .iov_len = len};
+        ssize_t n = weft__fd_try_writev(fd, &vector, 1);
+        if (n != -EAGAIN)
+            return n;
         rc = weft__fd_wait(fd, WEFT__WRITABLE);
         if (rc < 0)
             return rc;

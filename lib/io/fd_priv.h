@@ -4,6 +4,8 @@
 #ifndef WEFT_LIB_IO_FD_PRIV_H
 #define WEFT_LIB_IO_FD_PRIV_H
 
+#include <sys/uio.h>
+
 #include <weft/fd.h>
 
 #include "flow/stand.h"
@@ -32,6 +34,7 @@ struct weft__fd {
     bool readable; /* as far as we know: try before waiting */
     bool writable;
     bool hung_up; /* the peer sends no more: short reads prove nothing */
+    bool unsure;  /* not readable is what a short read says, not the kernel: see suspects.c */
 };
 _Static_assert(sizeof(struct weft__fd) <= sizeof(weft_fd), "weft_fd is too small");
 
@@ -48,6 +51,14 @@ int weft__fd_wait(struct weft__fd *fd, unsigned what);
  * second -EBADF when the object was closed meanwhile, and 0. */
 int weft__fd_wait_begin(struct weft__fd *fd, unsigned what, struct weft__fd_wait *wait);
 int weft__fd_wait_end(struct weft__fd *fd, unsigned what, struct weft__fd_wait *wait);
+
+/* Never wait: what the call gives, or -EAGAIN, for which the kernel is asked only where it is not
+ * known already. After -EAGAIN of the first, the second waits until it is worth trying again; after
+ * -EAGAIN of the third, weft__fd_wait(fd, WEFT__WRITABLE). len, and the sum of the vectors, are
+ * more than 0. */
+ssize_t weft__fd_try_read(struct weft__fd *fd, void *buf, size_t len);
+int weft__fd_wait_to_read(struct weft__fd *fd);
+ssize_t weft__fd_try_writev(struct weft__fd *fd, const struct iovec *vectors, int n);
 
 /* suspects.c: readers that wait after a short read which the edge that woke them may not cover. */
 void weft__suspect_add(struct weft__fd *fd);

@@ -52,6 +52,8 @@ weft__loop_close(struct weft_loop *loop)
         weft__poll_close(loop->poll);
     loop->poll = NULL;
     weft__free(loop->suspects);
+    if (loop->chunks != NULL)
+        loop->chunks_free(loop->chunks);
     weft__free(loop->slots);
     loop->slots = NULL;
 }

@@ -87,7 +87,9 @@ struct weft_loop {
     int lone_fd;
     short lone_events;
 
-    struct weft__suspects *suspects; /* of the I/O layer; freed with the loop */
+    struct weft__suspects *suspects; /* of the I/O layer; freed with the loop, as are these: */
+    struct weft__chunks *chunks;
+    void (*chunks_free)(struct weft__chunks *chunks);
 
     int64_t polled_at; /* when a busy loop last looked at its descriptors */
     uint64_t turns, messages, rings, sleeps;

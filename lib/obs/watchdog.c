@@ -299,7 +299,7 @@ report_blocked(struct watchdog *watchdog, unsigned index, int64_t ns)
     long long ms = (long long)(ns / 1000000);
     if (!capture(watchdog, watched)) {
         weft_log(WEFT_LOG_WARN, "%s been blocked for %lld ms; the thread does not say where", who,
-                  ms);
+                 ms);
         return;
     }
     const struct capture *found = &watched->capture;
@@ -307,7 +307,7 @@ report_blocked(struct watchdog *watchdog, unsigned index, int64_t ns)
     if (found->in_task) {
         weft__symbol_text(found->site, place);
         weft_log(WEFT_LOG_WARN, "%s been blocked for %lld ms by task \"%s\", spawned at %s", who,
-                  ms, found->name, place);
+                 ms, found->name, place);
     } else {
         weft_log(WEFT_LOG_WARN, "%s been blocked for %lld ms by a callback", who, ms);
     }
@@ -325,7 +325,7 @@ look_at_thread(struct watchdog *watchdog, unsigned index, int64_t now)
     if (!is_running(watched) || progress != watched->progress || asleep(watchdog, index)) {
         if (watched->reported)
             weft_log(WEFT_LOG_INFO, "it goes on, after %lld ms",
-                      (long long)((now - watched->since) / 1000000));
+                     (long long)((now - watched->since) / 1000000));
         watched->progress = progress;
         watched->since = now;
         watched->reported = false;
@@ -380,8 +380,7 @@ report_stuck(const struct watchdog *watchdog, const struct weft__look *look)
         snprintf(others, sizeof others, "%u other threads of this process could still wake them",
                  threads - own);
     weft_log(WEFT_LOG_WARN,
-              "it seems that nothing can go on: all tasks wait and nothing is pending (%s)",
-              others);
+             "it seems that nothing can go on: all tasks wait and nothing is pending (%s)", others);
     size_t n = 0;
     for (unsigned i = 0; i < look->n_loops; i++) {
         const struct weft__task_look *tasks = weft__look_tasks(&look->loops[i]);
@@ -393,7 +392,7 @@ report_stuck(const struct watchdog *watchdog, const struct weft__look *look)
             weft__dump_state(&tasks[k], state, sizeof state);
             weft__symbol_text(tasks[k].site, place);
             weft_log(WEFT_LOG_WARN, "task \"%s\" cannot go on: %s; spawned at %s", tasks[k].name,
-                      state, place);
+                     state, place);
         }
     }
     if (n > TASKS_NAMED)
@@ -498,9 +497,9 @@ look_at_holds(struct watchdog *watchdog, int64_t now)
         char place[WEFT__SYMBOL_BYTES];
         weft__symbol_text(found.site, place);
         weft_log(WEFT_LOG_WARN,
-                  "task \"%s\" has held %s %p for %lld ms, across a wait; it was spawned at %s",
-                  found.name, found.what, found.lock, (long long)((now - found.since) / 1000000),
-                  place);
+                 "task \"%s\" has held %s %p for %lld ms, across a wait; it was spawned at %s",
+                 found.name, found.what, found.lock, (long long)((now - found.since) / 1000000),
+                 place);
     }
 }
 

@@ -188,7 +188,7 @@ weft_procpool_serve(int fd, weft_procpool_handler *handler)
     int rc = weft__sys_getsockopt_int(fd, SOL_SOCKET, SO_TYPE, &type);
     if (rc < 0)
         return weft_error_note(rc, "descriptor %d is not the socket of a pool: %s", fd,
-                                "the program is meant to be started by one");
+                               "the program is meant to be started by one");
     if (type != SOCK_STREAM)
         return weft_error_note(-EPROTOTYPE, "descriptor %d is not the socket of a pool", fd);
     if ((rc = weft__sys_fcntl_getfl(fd)) < 0 ||

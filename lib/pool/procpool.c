@@ -264,7 +264,7 @@ failed_start(weft_procpool *pool)
         return;
 
     weft_log(WEFT_LOG_ERROR, "process pool: %u children in a row ended before they served a call",
-              pool->failed_starts);
+             pool->failed_starts);
     (void)pthread_mutex_lock(&pool->lock);
     pool->refuse_until = weft__sys_monotonic() + REFUSAL;
     (void)pthread_mutex_unlock(&pool->lock);
@@ -279,10 +279,10 @@ log_crash(pid_t pid, int rc, int status)
         weft_log(WEFT_LOG_WARN, "process pool: child %d ended", (int)pid);
     else if (WIFSIGNALED(status))
         weft_log(WEFT_LOG_WARN, "process pool: child %d was ended by signal %d (%s)", (int)pid,
-                  WTERMSIG(status), strsignal(WTERMSIG(status)));
+                 WTERMSIG(status), strsignal(WTERMSIG(status)));
     else
         weft_log(WEFT_LOG_WARN, "process pool: child %d exited with status %d", (int)pid,
-                  WEXITSTATUS(status));
+                 WEXITSTATUS(status));
 }
 
 static void
@@ -676,7 +676,7 @@ weft_procpool_submit(weft_procpool *pool, weft_procpool_call *call)
     if (call->request[0].len > WEFT_PROCPOOL_BYTES_MAX ||
         call->request[1].len > WEFT_PROCPOOL_BYTES_MAX - call->request[0].len)
         return weft_error_note(-EMSGSIZE, "process pool: a request of more than %zu bytes",
-                                WEFT_PROCPOOL_BYTES_MAX);
+                               WEFT_PROCPOOL_BYTES_MAX);
     (void)pthread_mutex_lock(&pool->lock);
     int rc = 0;
     if (pool->closing) {

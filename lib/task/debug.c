@@ -123,8 +123,8 @@ weft__debug_log_failure(const struct weft_task *task)
     weft__symbol_text(task->site, place);
     bool detailed = task->error != NULL && task->error[0] != '\0';
     weft_log(WEFT_LOG_WARN, "task \"%s\" failed and nobody looked: %s (%s)%s%s; spawned at %s",
-              task->name, weft_strerror(task->result), weft_errname(task->result),
-              detailed ? ": " : "", detailed ? task->error : "", place);
+             task->name, weft_strerror(task->result), weft_errname(task->result),
+             detailed ? ": " : "", detailed ? task->error : "", place);
 }
 
 static void

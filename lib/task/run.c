@@ -160,22 +160,21 @@ static int
 check_options(weft_options *options)
 {
     if (options->loops > LOOPS_MAX)
-        return weft_error_note(-EINVAL, "loops must be 0 to %d, got %u", LOOPS_MAX,
-                                options->loops);
+        return weft_error_note(-EINVAL, "loops must be 0 to %d, got %u", LOOPS_MAX, options->loops);
     if (options->clock != WEFT_CLOCK_REAL && options->clock != WEFT_CLOCK_VIRTUAL)
         return weft_error_note(-EINVAL, "clock must be WEFT_CLOCK_REAL or _VIRTUAL, got %d",
-                                (int)options->clock);
+                               (int)options->clock);
     if (options->signals != WEFT_SIGNALS_CANCEL && options->signals != WEFT_SIGNALS_NONE)
         return weft_error_note(-EINVAL, "signals must be WEFT_SIGNALS_CANCEL or _NONE, got %d",
-                                (int)options->signals);
+                               (int)options->signals);
     if (options->grace < 0)
         return weft_error_note(-EINVAL, "grace must not be negative, got %lld ns",
-                                (long long)options->grace);
+                               (long long)options->grace);
     if (options->base != NULL && options->clock == WEFT_CLOCK_VIRTUAL)
         return weft_error_note(-EINVAL, "base: an event_base of yours has no virtual clock");
     if (options->slow < 0)
         return weft_error_note(-EINVAL, "slow must not be negative, got %lld ns",
-                                (long long)options->slow);
+                               (long long)options->slow);
     options->debug = weft__debug_asked(options);
     if (options->loops == 0)
         options->loops = options->clock == WEFT_CLOCK_VIRTUAL ? 1 : weft_usable_cpus();
@@ -382,7 +381,7 @@ debug_start(struct weft__runtime *runtime)
         weft__debug_hooks->start(runtime);
     else
         weft_log(WEFT_LOG_WARN,
-                  "debug mode is not all linked in: include <weft/debug.h> somewhere");
+                 "debug mode is not all linked in: include <weft/debug.h> somewhere");
 }
 
 static int
@@ -425,7 +424,7 @@ run(struct weft__runtime *runtime, weft_task_fn *fn, void *arg)
         rc = weft_error_note(-ETIMEDOUT, "tasks outlived the grace period; the log names them");
     if (runtime->deadlocks > 0)
         rc = weft_error_note(-EDEADLK, "all tasks waited for each other and nothing was pending; "
-                                        "the log says who for what");
+                                       "the log says who for what");
     if (runtime->options.debug)
         weft__debug_log_handles(runtime);
 

@@ -324,7 +324,7 @@ weft__sched_close(struct weft__sched *sched)
 {
     if (sched->n_gens > 0)
         weft_log(WEFT_LOG_WARN, "loop %u: generators that were never closed: %zu",
-                  sched->loop.index, sched->n_gens);
+                 sched->loop.index, sched->n_gens);
     weft__loop_close(&sched->loop);
     if (sched->stacks.pool != NULL)
         weft__stack_cache_close(&sched->stacks);

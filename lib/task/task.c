@@ -135,10 +135,9 @@ weft__debug_log_handles(struct weft__runtime *runtime)
                 continue;
             char place[WEFT__SYMBOL_BYTES];
             weft__symbol_text(task->site, place);
-            weft_log(
-                WEFT_LOG_WARN,
-                "task \"%s\" was neither joined nor closed, its handle is lost; spawned at %s",
-                task->name, place);
+            weft_log(WEFT_LOG_WARN,
+                     "task \"%s\" was neither joined nor closed, its handle is lost; spawned at %s",
+                     task->name, place);
             if (task->state == WEFT_TASK_FAILED && !task->observed)
                 weft__debug_log_failure(task);
         }
@@ -285,7 +284,7 @@ weft__task_on(const weft_task_options *options, unsigned n_loops)
         return on;
     if (on < 0 || (unsigned)(on - 1) >= n_loops)
         return weft_error_note(-EINVAL, "task: there is no loop %d, only 0 to %u", on - 1,
-                                n_loops - 1);
+                               n_loops - 1);
     return on - 1;
 }
 

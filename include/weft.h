@@ -33,6 +33,8 @@
 #include <weft/net.h>
 #include <weft/stream.h>
 #include <weft/udp.h>
+#include <weft/resolve.h>
+#include <weft/connect.h>
 #include <weft/procpool.h>
 #include <weft/job.h>
 #include <weft/worker.h>

@@ -35,6 +35,7 @@
 #include <weft/udp.h>
 #include <weft/resolve.h>
 #include <weft/connect.h>
+#include <weft/dns.h>
 #include <weft/procpool.h>
 #include <weft/job.h>
 #include <weft/worker.h>

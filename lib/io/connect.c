@@ -258,10 +258,10 @@ weft_connect(weft_stream *stream, const char *where, const weft_connect_options 
     if (rc < 0)
         return rc;
     weft_addresses addresses;
-    rc = weft_resolve(host, port,
-                      &(weft_resolve_options){.family = options->family,
-                                              .resolver = options->resolver},
-                      &addresses);
+    rc = weft_resolve(
+        host, port,
+        &(weft_resolve_options){.family = options->family, .resolver = options->resolver},
+        &addresses);
     if (rc < 0)
         return rc;
     rc = weft_connect_addresses(stream, addresses.items, addresses.n, options);

@@ -497,8 +497,7 @@ static int
 errand_main(void *arg)
 {
     struct errand *errand = arg;
-    errand->rc =
-        resolve_here(errand->dns, errand->host, errand->port, errand->family, errand->ret);
+    errand->rc = resolve_here(errand->dns, errand->host, errand->port, errand->family, errand->ret);
     if (errand->rc < 0)
         snprintf(errand->text, sizeof errand->text, "%s", weft_error_text());
     return errand->rc;

@@ -71,8 +71,8 @@ weft__happy_race(struct weft__happy *happy)
     while (rc == 0 && happy->won < 0 && (started < happy->n || happy->running > 0)) {
         if (started < happy->n && (happy->failed || weft_now() >= next)) {
             start_one(happy, &group, started++);
-            next = happy->delay < WEFT_FOREVER - weft_now() ? weft_now() + happy->delay
-                                                            : WEFT_FOREVER;
+            next =
+                happy->delay < WEFT_FOREVER - weft_now() ? weft_now() + happy->delay : WEFT_FOREVER;
         } else {
             rc = wait_for_change(happy, started < happy->n ? next : WEFT_FOREVER);
         }

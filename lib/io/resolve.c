@@ -2,8 +2,8 @@
  * resolve.c - names to addresses.
  *
  * What needs no asking, numeric hosts and ports, is done in the caller. The rest goes through
- * getaddrinfo(3) on a lane of its own, as it may take seconds and cannot be interrupted: a task that
- * is cancelled leaves its look-up behind, so what both use is counted.
+ * getaddrinfo(3) on a lane of its own, as it may take seconds and cannot be interrupted: a task
+ * that is cancelled leaves its look-up behind, so what both use is counted.
  */
 #include <arpa/inet.h>
 #include <errno.h>

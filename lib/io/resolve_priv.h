@@ -7,8 +7,8 @@
 #include <netdb.h>
 
 /* getaddrinfo(3), or what a test has put in its place. Set while nobody looks anything up. */
-extern int (*weft__getaddrinfo)(const char *host, const char *service,
-                                const struct addrinfo *hints, struct addrinfo **ret_found);
+extern int (*weft__getaddrinfo)(const char *host, const char *service, const struct addrinfo *hints,
+                                struct addrinfo **ret_found);
 extern void (*weft__freeaddrinfo)(struct addrinfo *found);
 
 #endif

@@ -216,10 +216,10 @@ TASK_TEST(connect, places_that_cannot_be_read_are_refused)
     T_ERR(WEFT_E_ADDRESS, weft_connect(&stream, large, NULL));
     weft_address address = refusing();
     T_ERR(-EINVAL, weft_connect_addresses(&stream, &address, 0, NULL));
-    T_ERR(-EINVAL, weft_connect_addresses(&stream, &address, 1,
-                                          &(weft_connect_options){.keep_count = 128}));
-    T_ERR(-EINVAL, weft_connect_addresses(&stream, &address, 1,
-                                          &(weft_connect_options){.send_buffer = -1}));
+    T_ERR(-EINVAL,
+          weft_connect_addresses(&stream, &address, 1, &(weft_connect_options){.keep_count = 128}));
+    T_ERR(-EINVAL,
+          weft_connect_addresses(&stream, &address, 1, &(weft_connect_options){.send_buffer = -1}));
 }
 
 /* ---- Options -------------------------------------------------------------------------------- */
@@ -363,7 +363,7 @@ TASK_TEST(connect, a_deadline_ends_all_attempts)
 
 static int
 three_places(void *arg, const char *host, uint16_t port, const weft_resolve_options *options,
-           weft_addresses *ret)
+             weft_addresses *ret)
 {
     (void)host, (void)port, (void)options;
     const weft_address *addresses = arg;
@@ -394,10 +394,9 @@ torn_main(void *arg)
 static void
 torn_run(void *arg)
 {
-    weft_ignore(weft_run(torn_main, arg,
-                         &(weft_options){.loops = 1,
-                                         .clock = WEFT_CLOCK_VIRTUAL,
-                                         .signals = WEFT_SIGNALS_NONE}));
+    weft_ignore(weft_run(
+        torn_main, arg,
+        &(weft_options){.loops = 1, .clock = WEFT_CLOCK_VIRTUAL, .signals = WEFT_SIGNALS_NONE}));
 }
 
 /* Listeners of the process, not of a run, so that each run finds them. */
@@ -410,8 +409,8 @@ Test(connect, whatever_fails_it_ends_and_leaves_nothing)
         T_OK(weft_address_parse(&addresses[i], "127.0.0.1:0"));
         raw[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         cr_assert(bind(raw[i], (struct sockaddr *)&addresses[i].storage, addresses[i].len) == 0);
-        cr_assert(getsockname(raw[i], (struct sockaddr *)&addresses[i].storage,
-                              &addresses[i].len) == 0);
+        cr_assert(
+            getsockname(raw[i], (struct sockaddr *)&addresses[i].storage, &addresses[i].len) == 0);
         cr_assert(i == 0 || listen(raw[i], i == 1 ? 0 : 4096) == 0);
     }
     for (int i = 3; i < 7; i++) {

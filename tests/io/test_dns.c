@@ -468,8 +468,8 @@ torn_main(void *arg)
     int rc = server_open(&server);
     if (rc < 0)
         return rc;
-    rc = weft_dns_new(&dns, &(weft_dns_options){
-                                .servers = server.where, .timeout = WEFT_MS(20), .tries = 1});
+    rc = weft_dns_new(
+        &dns, &(weft_dns_options){.servers = server.where, .timeout = WEFT_MS(20), .tries = 1});
     if (rc == 0) {
         static const char *const hosts[] = {"both.test", "large.test", "missing.test"};
         for (int i = 0; i < 3; i++) {

@@ -186,8 +186,7 @@ static void
 torture_run(void *arg)
 {
     (void)arg;
-    weft_options options = {
-        .loops = 1, .clock = WEFT_CLOCK_VIRTUAL, .signals = WEFT_SIGNALS_NONE};
+    weft_options options = {.loops = 1, .clock = WEFT_CLOCK_VIRTUAL, .signals = WEFT_SIGNALS_NONE};
     weft_ignore(weft_run(torture_main, NULL, &options));
 }
 

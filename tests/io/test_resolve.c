@@ -140,10 +140,10 @@ TASK_TEST(resolve, errors_are_told_apart)
     static const struct {
         int eai, error, rc;
     } errors[] = {
-        {EAI_NONAME, 0, WEFT_E_NAME},         {EAI_NODATA, 0, WEFT_E_NAME},
-        {EAI_ADDRFAMILY, 0, WEFT_E_NAME},     {EAI_AGAIN, 0, WEFT_E_NAME_AGAIN},
-        {EAI_FAIL, 0, WEFT_E_NAME_AGAIN},     {EAI_MEMORY, 0, -ENOMEM},
-        {EAI_SYSTEM, ENOMEM, -ENOMEM},        {EAI_SYSTEM, EMFILE, WEFT_E_NAME_AGAIN},
+        {EAI_NONAME, 0, WEFT_E_NAME},     {EAI_NODATA, 0, WEFT_E_NAME},
+        {EAI_ADDRFAMILY, 0, WEFT_E_NAME}, {EAI_AGAIN, 0, WEFT_E_NAME_AGAIN},
+        {EAI_FAIL, 0, WEFT_E_NAME_AGAIN}, {EAI_MEMORY, 0, -ENOMEM},
+        {EAI_SYSTEM, ENOMEM, -ENOMEM},    {EAI_SYSTEM, EMFILE, WEFT_E_NAME_AGAIN},
         {EAI_FAMILY, 0, -EAFNOSUPPORT},
     };
     weft_addresses found;

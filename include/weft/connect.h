@@ -56,7 +56,7 @@ WEFT_WAITS int weft_connect(weft_stream *stream, const char *where,
  * n        more than 0
  *
  * Returns  0; when none answered, the error of the last, and weft_error_text() lists them all
- *          (-ECONNREFUSED, -EHOSTUNREACH, -EADDRNOTAVAIL when the source address cannot be used…);
+ *          (-ECONNREFUSED, -EHOSTUNREACH; -EADDRNOTAVAIL when the source address cannot be used);
  *          -EINVAL for n 0 or options out of range; -ENOMEM; -ECANCELED or -ETIMEDOUT when the
  *          enclosing scope ended first: everything is closed
  * Waits    yes; looks for cancellation first

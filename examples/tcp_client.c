@@ -1,28 +1,15 @@
 /*
  * tcp_client.c - sends lines to a server and prints what comes back, all within five seconds.
  *
- * asyncio: open_connection(). tcp_client ADDRESS LINE...; the address is numeric, 127.0.0.1:7.
+ * asyncio: open_connection(). tcp_client PLACE LINE...; localhost:7, 127.0.0.1:7, unix:/path.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include <weft.h>
 
-/* Reads until `len` bytes are there; an end before that is -EPIPE. */
 static int
-read_exactly(weft_fd *fd, char *buf, size_t len)
-{
-    for (size_t have = 0; have < len;) {
-        ssize_t n = weft_fd_read(fd, buf + have, len - have);
-        if (n <= 0)
-            return n < 0 ? (int)n : -EPIPE;
-        have += (size_t)n;
-    }
-    return 0;
-}
-
-static int
-exchange(weft_fd *fd, char **lines)
+exchange(weft_stream *stream, char **lines)
 {
     char reply[4096];
     int rc = 0;
@@ -30,9 +17,9 @@ exchange(weft_fd *fd, char **lines)
         size_t len = strlen(*lines);
         if (len > sizeof reply)
             return -EMSGSIZE;
-        rc = weft_fd_write_all(fd, *lines, len, NULL);
+        rc = weft_stream_write_all(stream, *lines, len, NULL);
         if (rc == 0)
-            rc = read_exactly(fd, reply, len);
+            rc = weft_stream_read_exact(stream, reply, len, NULL);
         if (rc == 0)
             printf("%.*s\n", (int)len, reply);
     }
@@ -42,18 +29,14 @@ exchange(weft_fd *fd, char **lines)
 static int
 talk(void *arg)
 {
-    char **args = arg; /* address, lines */
-    weft_address address;
-    int rc = weft_address_parse(&address, args[0]);
-    if (rc < 0)
-        return rc;
+    char **args = arg; /* place, lines */
     weft_scope scope;
     weft_scope_open(&scope, weft_now() + WEFT_SEC(5)); /* for all of it */
-    weft_fd fd;
-    rc = weft_tcp_connect(&fd, &address);
+    weft_stream stream;
+    int rc = weft_connect(&stream, args[0], NULL);
     if (rc == 0) {
-        rc = exchange(&fd, args + 1);
-        weft_fd_close(&fd);
+        rc = exchange(&stream, args + 1);
+        weft_stream_close(&stream);
     }
     weft_scope_close(&scope);
     return rc;
@@ -63,7 +46,7 @@ int
 main(int argc, char **argv)
 {
     if (argc < 3) {
-        fprintf(stderr, "usage: tcp_client ADDRESS LINE...\n");
+        fprintf(stderr, "usage: tcp_client PLACE LINE...\n");
         return 2;
     }
     int rc = weft_run(talk, argv + 1, &(weft_options){.loops = 1});

@@ -42,6 +42,10 @@
 #include <weft/tls.h>
 #include <weft/http_server.h>
 #include <weft/http_client.h>
+#include <weft/udp.h>
+#include <weft/resolve.h>
+#include <weft/connect.h>
+#include <weft/dns.h>
 #include <weft/procpool.h>
 #include <weft/job.h>
 #include <weft/worker.h>

@@ -1,5 +1,5 @@
 /*
- * net.h - TCP: addresses, listeners, connections.
+ * net.h - addresses, listeners, connections: of TCP, and of Unix sockets.
  */
 #ifndef WEFT_NET_H
 #define WEFT_NET_H
@@ -8,6 +8,10 @@
 
 #include <weft/base.h>
 #include <weft/fd.h>
+#include <weft/stream.h>
+
+/* Bytes of text that any address fits into. */
+#define WEFT_ADDRESS_TEXT 128
 
 typedef struct weft_address {
     struct sockaddr_storage storage;
@@ -24,7 +28,8 @@ WEFT_BEGIN_DECLS
 /*
  * weft_address_parse - read a numeric address
  *
- * text     "127.0.0.1:8080", "[::1]:8080", ":8080" (any IPv4 address); port 0 to 65535
+ * text     "127.0.0.1:8080", "[::1]:8080", ":8080" (any IPv4 address); port 0 to 65535;
+ *          "unix:/path", or "unix:@name" for a name that is in no directory; up to 107 bytes
  *
  * Returns  0; WEFT_E_ADDRESS with weft_error_text() saying what is wrong
  * Waits    no
@@ -36,7 +41,7 @@ int weft_address_parse(weft_address *ret_address, const char *text);
 /*
  * weft_address_format - an address as text that weft_address_parse can read
  *
- * buf      out: at least 64 bytes, always ends in a zero byte
+ * buf      out: at least 64 bytes, for Unix sockets WEFT_ADDRESS_TEXT; always ends in a zero byte
  *
  * Returns  buf
  * Waits    no
@@ -48,6 +53,7 @@ const char *weft_address_format(const weft_address *address, char *buf, size_t l
 /*
  * weft_tcp_listen - open a listening socket on this loop
  *
+ * address  of IPv4, IPv6, or of a Unix socket, whose path must not be there yet, and stays
  * options  NULL for the defaults
  *
  * Returns  0; -EADDRINUSE, -EACCES, -EMFILE… as socket(2), bind(2) and listen(2)
@@ -95,6 +101,27 @@ WEFT_WAITS int weft_tcp_connect(weft_fd *connection, const weft_address *address
  * Source   getsockname(2)
  */
 int weft_fd_local_address(const weft_fd *fd, weft_address *ret_address);
+
+/*
+ * weft_stream_local - the address a stream's socket is bound to
+ *
+ * Returns  0; -EBADF when closed; -EOPNOTSUPP when the stream is no socket's own (memory, TLS: ask
+ *          the stream below); -ENOTSOCK; getsockname(2)'s errno, negated
+ * Waits    no
+ * Threads  tasks of the loop that owns stream
+ * Source   asyncio transport.get_extra_info('sockname')
+ */
+int weft_stream_local(weft_stream *stream, weft_address *ret_address);
+
+/*
+ * weft_stream_peer - the address a stream's socket is connected to
+ *
+ * Returns  0; -ENOTCONN; else as weft_stream_local
+ * Waits    no
+ * Threads  tasks of the loop that owns stream
+ * Source   asyncio transport.get_extra_info('peername')
+ */
+int weft_stream_peer(weft_stream *stream, weft_address *ret_address);
 
 WEFT_END_DECLS
 

@@ -133,6 +133,19 @@ weft__sys_recvmsg(int fd, struct msghdr *message, int flags)
     WEFT__SYS_RETRY(ssize_t, recvmsg(fd, message, flags | MSG_CMSG_CLOEXEC));
 }
 
+/* How many were sent, 1 or more; what stopped the rest is the result of the next call. */
+static inline int
+weft__sys_sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags)
+{
+    WEFT__SYS_RETRY(int, sendmmsg(fd, messages, n, flags | MSG_NOSIGNAL));
+}
+
+static inline int
+weft__sys_recvmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags)
+{
+    WEFT__SYS_RETRY(int, recvmmsg(fd, messages, n, flags | MSG_CMSG_CLOEXEC, NULL));
+}
+
 /* The descriptor is gone whatever happens; EINTR must not be repeated on Linux. No fault is
  * injected: a close that fails still closes. */
 static inline void
@@ -190,6 +203,18 @@ static inline int
 weft__sys_setsockopt_int(int fd, int level, int option, int value)
 {
     WEFT__SYS_RETRY(int, setsockopt(fd, level, option, &value, sizeof value));
+}
+
+static inline int
+weft__sys_setsockopt(int fd, int level, int option, const void *value, socklen_t len)
+{
+    WEFT__SYS_RETRY(int, setsockopt(fd, level, option, value, len));
+}
+
+static inline int
+weft__sys_getpeername(int fd, struct sockaddr *address, socklen_t *len)
+{
+    WEFT__SYS_RETRY(int, getpeername(fd, address, len));
 }
 
 static inline int

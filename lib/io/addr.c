@@ -3,8 +3,11 @@
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/un.h>
 
 #include <weft/error.h>
 #include <weft/net.h>
@@ -28,9 +31,55 @@ parse_port(const char *text, uint16_t *ret_port)
     return 0;
 }
 
+/* A path, or '@' and a name that is in no directory: there its first byte is 0, and its length says
+ * where it ends. */
+static int
+parse_unix(weft_address *ret_address, const char *name)
+{
+    weft_address address;
+    memset(&address, 0, sizeof address);
+    struct sockaddr_un *un = (struct sockaddr_un *)(void *)&address.storage;
+    bool abstract = name[0] == '@';
+    size_t len = strlen(name);
+    if (len == 0 || (abstract && len == 1))
+        return weft_error_note(WEFT_E_ADDRESS, "'unix:%.80s': a path or @name is missing", name);
+    if (len >= sizeof un->sun_path)
+        return weft_error_note(WEFT_E_ADDRESS, "'unix:%.80s': longer than %zu bytes", name,
+                               sizeof un->sun_path - 1);
+    un->sun_family = AF_UNIX;
+    memcpy(un->sun_path, name, len);
+    if (abstract)
+        un->sun_path[0] = '\0';
+    address.len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + !abstract);
+    *ret_address = address;
+    return 0;
+}
+
+static void
+format_unix(const weft_address *address, char *buf, size_t len)
+{
+    const struct sockaddr_un *un = (const struct sockaddr_un *)(const void *)&address->storage;
+    size_t begin = offsetof(struct sockaddr_un, sun_path);
+    size_t n = address->len > begin ? address->len - begin : 0; /* 0: a socket without a name */
+    if (n > sizeof un->sun_path)
+        n = sizeof un->sun_path;
+    char name[sizeof un->sun_path + 1];
+    memcpy(name, un->sun_path, n);
+    name[n] = '\0';
+    if (n > 0 && name[0] == '\0') {
+        for (size_t i = 0; i < n; i++) {
+            if (name[i] == '\0')
+                name[i] = '@';
+        }
+    }
+    snprintf(buf, len, "unix:%s", name);
+}
+
 int
 weft_address_parse(weft_address *ret_address, const char *text)
 {
+    if (strncmp(text, "unix:", 5) == 0)
+        return parse_unix(ret_address, text + 5);
     const char *colon = strrchr(text, ':');
     uint16_t port;
     if (colon == NULL || parse_port(colon + 1, &port) < 0)
@@ -85,6 +134,8 @@ weft_address_format(const weft_address *address, char *buf, size_t len)
         const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)&address->storage;
         inet_ntop(AF_INET, &in->sin_addr, host, sizeof host);
         snprintf(buf, len, "%s:%u", host, ntohs(in->sin_port));
+    } else if (address->storage.ss_family == AF_UNIX) {
+        format_unix(address, buf, len);
     } else {
         snprintf(buf, len, "?");
     }

@@ -2,7 +2,8 @@
  * tcp.c - listeners and connections.
  *
  * Sockets are non-blocking and close-on-exec from birth. Small writes go out at once
- * (TCP_NODELAY): a task writes when it has something to say.
+ * (TCP_NODELAY): a task writes when it has something to say. Unix sockets pass through the same
+ * calls.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -14,7 +15,7 @@
 
 #include "base/assert.h"
 #include "io/accept.h"
-#include "io/fd_priv.h"
+#include "io/tcp_priv.h"
 #include "task/task_priv.h"
 
 static const struct sockaddr *
@@ -98,13 +99,31 @@ weft_tcp_connect(weft_fd *public, const weft_address *address)
     int raw = weft__sys_socket(address->storage.ss_family, SOCK_STREAM, 0);
     if (raw < 0)
         return raw;
-    struct weft__fd *fd = (struct weft__fd *)(void *)public;
-    rc = weft__sys_setsockopt_int(raw, IPPROTO_TCP, TCP_NODELAY, 1);
+    if (address->storage.ss_family != AF_UNIX)
+        rc = weft__sys_setsockopt_int(raw, IPPROTO_TCP, TCP_NODELAY, 1);
     if (rc < 0) {
         weft__sys_close(raw);
         return rc;
     }
-    rc = weft__sys_connect(raw, raw_address(address), address->len);
+    return weft__tcp_connect_raw(public, raw, address);
+}
+
+int
+weft__tcp_connect_raw(weft_fd *public, int raw, const weft_address *address)
+{
+    struct weft__fd *fd = (struct weft__fd *)(void *)public;
+    int rc = weft__sys_connect(raw, raw_address(address), address->len);
+    /* The queue of a Unix listener is full, and nothing tells when there is room. */
+    for (weft_time pause = WEFT_MS(1); rc == -EAGAIN && address->storage.ss_family == AF_UNIX;) {
+        rc = weft_sleep(pause);
+        if (rc < 0) {
+            weft__sys_close(raw);
+            return rc;
+        }
+        if (pause < WEFT_MS(32))
+            pause *= 2;
+        rc = weft__sys_connect(raw, raw_address(address), address->len);
+    }
     weft__fd_init(fd, raw, WEFT__FD_SOCKET);
     if (rc == -EINPROGRESS || rc == -EINTR) {
         /* Registered after connect(2): before it, a socket reports a hang-up. What can be read
@@ -138,4 +157,30 @@ weft_fd_local_address(const weft_fd *public, weft_address *ret_address)
     if (rc == 0)
         *ret_address = address;
     return rc;
+}
+
+static int
+stream_address(weft_stream *stream, weft_address *ret_address,
+               int (*get)(int fd, struct sockaddr *address, socklen_t *len))
+{
+    int raw = weft_stream_raw(stream);
+    if (raw < 0)
+        return raw;
+    weft_address address = {.len = sizeof address.storage};
+    int rc = get(raw, (struct sockaddr *)&address.storage, &address.len);
+    if (rc == 0)
+        *ret_address = address;
+    return rc;
+}
+
+int
+weft_stream_local(weft_stream *stream, weft_address *ret_address)
+{
+    return stream_address(stream, ret_address, weft__sys_getsockname);
+}
+
+int
+weft_stream_peer(weft_stream *stream, weft_address *ret_address)
+{
+    return stream_address(stream, ret_address, weft__sys_getpeername);
 }

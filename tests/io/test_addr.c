@@ -12,7 +12,7 @@ assert_round(const char *text, const char *shown)
 {
     weft_address address;
     T_OK(weft_address_parse(&address, text));
-    char buf[64];
+    char buf[WEFT_ADDRESS_TEXT];
     cr_assert(weft_address_format(&address, buf, sizeof buf) == buf);
     cr_assert_str_eq(buf, shown);
     weft_address again;
@@ -30,6 +30,26 @@ Test(addr, text_and_back)
     assert_round("[ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255]:65535",
                  "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535");
     assert_round("[::ffff:1.2.3.4]:5", "[::ffff:1.2.3.4]:5");
+}
+
+Test(addr, unix_sockets_have_paths_or_names)
+{
+    char path[5 + 108 + 1] = "unix:/";
+    memset(path + 6, 'p', 106); /* 107 bytes after the colon */
+    assert_round("unix:/run/x.sock", "unix:/run/x.sock");
+    assert_round("unix:relative", "unix:relative");
+    assert_round("unix:@name:80", "unix:@name:80");
+    assert_round(path, path);
+    path[5] = '@';
+    assert_round(path, path);
+    path[112] = 'p';
+    weft_address address;
+    T_ERR(WEFT_E_ADDRESS, weft_address_parse(&address, path));
+    path[5] = '/';
+    T_ERR(WEFT_E_ADDRESS, weft_address_parse(&address, path));
+    cr_assert(strstr(weft_error_text(), "longer than 107") != NULL);
+    T_ERR(WEFT_E_ADDRESS, weft_address_parse(&address, "unix:"));
+    T_ERR(WEFT_E_ADDRESS, weft_address_parse(&address, "unix:@"));
 }
 
 Test(addr, a_bare_port_is_any_address)
@@ -97,7 +117,9 @@ Test(addr, a_short_buffer_gets_a_beginning)
 Test(addr, another_family_is_a_question_mark)
 {
     weft_address address = {.len = sizeof(sa_family_t)};
-    address.storage.ss_family = AF_UNIX;
+    address.storage.ss_family = AF_NETLINK;
     char buf[64];
     cr_assert_str_eq(weft_address_format(&address, buf, sizeof buf), "?");
+    address.storage.ss_family = AF_UNIX; /* without a name */
+    cr_assert_str_eq(weft_address_format(&address, buf, sizeof buf), "unix:");
 }

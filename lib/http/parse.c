@@ -12,88 +12,9 @@
 #include <weft/error.h>
 
 #include "http/parse.h"
+#include "http/scan.h"
 
 #define EMPTY_LINES_MAX 4
-
-/* ---- Classes of characters ----------------------------------------------------------------- */
-
-enum {
-    TOKEN = 1 << 0, /* tchar */
-    DIGIT = 1 << 1,
-    HEX = 1 << 2,
-    HOST = 1 << 3,   /* of a registered name or IPv4 address, but for % */
-    SCHEME = 1 << 4, /* behind the first letter */
-    TEXT = 1 << 5,   /* of a field value: all but controls; tabs are text */
-    QUOTED = 1 << 6  /* of a quoted string as it stands, without \ and " */
-};
-
-#define LETTER (TOKEN | HOST | SCHEME | TEXT | QUOTED)
-
-static const uint8_t classes[256] = {
-    ['\t'] = TEXT | QUOTED,
-    [' '] = TEXT | QUOTED,
-    ['!'] = TOKEN | HOST | TEXT | QUOTED,
-    ['"'] = TEXT,
-    ['#'] = TOKEN | TEXT | QUOTED,
-    ['$'] = TOKEN | HOST | TEXT | QUOTED,
-    ['%'] = TOKEN | TEXT | QUOTED,
-    ['&'] = TOKEN | HOST | TEXT | QUOTED,
-    ['\''] = TOKEN | HOST | TEXT | QUOTED,
-    ['('] = HOST | TEXT | QUOTED,
-    [')'] = HOST | TEXT | QUOTED,
-    ['*'] = TOKEN | HOST | TEXT | QUOTED,
-    ['+'] = TOKEN | HOST | SCHEME | TEXT | QUOTED,
-    /* The grammar has it in names of hosts; here it is what two Host fields joined look like. */
-    [','] = TEXT | QUOTED,
-    ['-'] = TOKEN | HOST | SCHEME | TEXT | QUOTED,
-    ['.'] = TOKEN | HOST | SCHEME | TEXT | QUOTED,
-    ['/'] = TEXT | QUOTED,
-    ['0' ... '9'] = LETTER | DIGIT | HEX,
-    [':'] = TEXT | QUOTED,
-    [';'] = HOST | TEXT | QUOTED,
-    ['<'] = TEXT | QUOTED,
-    ['='] = HOST | TEXT | QUOTED,
-    ['>' ... '@'] = TEXT | QUOTED,
-    ['A' ... 'F'] = LETTER | HEX,
-    ['G' ... 'Z'] = LETTER,
-    ['['] = TEXT | QUOTED,
-    ['\\'] = TEXT,
-    [']'] = TEXT | QUOTED,
-    ['^'] = TOKEN | TEXT | QUOTED,
-    ['_'] = TOKEN | HOST | TEXT | QUOTED,
-    ['`'] = TOKEN | TEXT | QUOTED,
-    ['a' ... 'f'] = LETTER | HEX,
-    ['g' ... 'z'] = LETTER,
-    ['{'] = TEXT | QUOTED,
-    ['|'] = TOKEN | TEXT | QUOTED,
-    ['}'] = TEXT | QUOTED,
-    ['~'] = TOKEN | HOST | TEXT | QUOTED,
-    [128 ... 255] = TEXT | QUOTED,
-};
-
-static inline bool
-is(char c, unsigned class)
-{
-    return (classes[(unsigned char)c] & class) != 0;
-}
-
-static inline bool
-is_blank(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
-static inline bool
-is_letter(char c)
-{
-    return (unsigned char)((c | 0x20) - 'a') < 26;
-}
-
-static inline unsigned
-hex_value(char c)
-{
-    return c <= '9' ? (unsigned)(c - '0') : (unsigned)((c | 0x20) - 'a' + 10);
-}
 
 /* Equal but for case; `lower` is in lower case and of that length. Setting the bit of lower case
  * makes no other character of a token into a letter or a hyphen. */
@@ -104,74 +25,6 @@ token_is(const char *token, const char *lower, size_t len)
         if ((token[i] | 0x20) != lower[i])
             return false;
     return true;
-}
-
-/* ---- Eight bytes at a time ----------------------------------------------------------------- */
-/* In each of these the lowest byte whose top bit is set is exact; those above it may be wrong, as
- * a borrow runs upwards. */
-
-#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
-#define TOPS EACH(0x80)
-
-static inline uint64_t
-bytes_below(uint64_t word, unsigned limit) /* limit up to 128 */
-{
-    return (word - EACH(limit)) & ~word & TOPS;
-}
-
-static inline uint64_t
-bytes_equal(uint64_t word, unsigned byte)
-{
-    return bytes_below(word ^ EACH(byte), 1);
-}
-
-#define LITTLE_ENDIAN_BYTES (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
-
-static inline size_t
-first_byte(uint64_t tops)
-{
-    return (size_t)__builtin_ctzll(tops) / 8;
-}
-
-/* To the first byte that cannot be part of a field value, or the end. */
-static inline const char *
-skip_text(const char *p, const char *end)
-{
-    while (LITTLE_ENDIAN_BYTES && end - p >= 8) {
-        uint64_t word;
-        memcpy(&word, p, 8);
-        uint64_t stop = bytes_below(word, 0x20) | bytes_equal(word, 0x7f);
-        if (stop == 0) {
-            p += 8;
-            continue;
-        }
-        p += first_byte(stop);
-        if (*p != '\t')
-            return p;
-        p++;
-    }
-    while (p < end && is(*p, TEXT))
-        p++;
-    return p;
-}
-
-/* To the first byte that cannot be part of a target, or the end: what may be is printable ASCII but
- * for a blank and #. Browsers send some of what a URI has not, such as | and {. */
-static inline const char *
-skip_target(const char *p, const char *end)
-{
-    while (LITTLE_ENDIAN_BYTES && end - p >= 8) {
-        uint64_t word;
-        memcpy(&word, p, 8);
-        uint64_t stop = bytes_below(word, 0x21) | bytes_equal(word, 0x7f) | bytes_equal(word, '#') |
-                        (word & TOPS);
-        if (stop != 0)
-            return p + first_byte(stop);
-        p += 8;
-    }
-    while (p<end && * p> 0x20 && *p < 0x7f && *p != '#')
-        p++;
-    return p;
 }
 
 /* ---- What is wrong ------------------------------------------------------------------------- */
@@ -233,8 +86,7 @@ static inline const char *
 read_field(const char *p, const char *end, struct weft__http_field *field, struct fault *fault)
 {
     const char *name = p;
-    while (p < end && is(*p, TOKEN))
-        p++;
+    p = skip_token(p, end);
     if (__builtin_expect(p == end || *p != ':', 0)) {
         if (p < end && p == name && is_blank(*p))
             return refuse(fault, "a field line that begins with a blank");
@@ -248,7 +100,7 @@ read_field(const char *p, const char *end, struct weft__http_field *field, struc
     field->name_len = (uint32_t)(p - name);
 
     p++;
-    while (p < end && is_blank(*p))
+    while (p < end && is_blank(*p)) /* one, as a rule */
         p++;
     const char *value = p;
     p = skip_text(p, end);

@@ -35,8 +35,9 @@ weft__sys_writev_quietly(int fd, const struct iovec *vectors, int n)
     bool was_pending =
         sigismember(&old, SIGPIPE) && sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE);
     ssize_t written;
+    int tries = 0;
     do
-        written = WEFT__SYS_CALL(writev(fd, vectors, n));
+        written = WEFT__SYS_CALL(tries, writev(fd, vectors, n));
     while (written < 0 && errno == EINTR);
     if (written < 0) {
         written = -errno;

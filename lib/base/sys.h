@@ -41,20 +41,24 @@
         if (weft__torture_hit(WEFT__TORTURE_SYSCALL) && weft__torture_errno() != EINTR)            \
             return -weft__torture_errno();                                                         \
     } while (0)
-/* The call's value; or that of a call that failed, perhaps with EINTR. */
-#define WEFT__SYS_CALL(call)                                                                       \
-    (weft__torture_hit(WEFT__TORTURE_SYSCALL) ? (errno = weft__torture_errno(), -1) : (call))
+/* The call's value; or, for the first of the tries that a signal may make necessary, that of a call
+ * that failed. */
+#define WEFT__SYS_CALL(tries, call)                                                                \
+    ((tries)++ == 0 && weft__torture_hit(WEFT__TORTURE_SYSCALL)                                    \
+         ? (errno = weft__torture_errno(), -1)                                                     \
+         : (call))
 #else
 #define WEFT__SYS_FAULT() ((void)0)
-#define WEFT__SYS_CALL(call) (call)
+#define WEFT__SYS_CALL(tries, call) ((void)(tries), (call))
 #endif
 
 /* Repeats a call interrupted by a signal; gives its result or -errno. */
 #define WEFT__SYS_RETRY(type, call)                                                                \
     do {                                                                                           \
         type weft__rc;                                                                             \
+        int weft__tries = 0;                                                                       \
         do                                                                                         \
-            weft__rc = WEFT__SYS_CALL(call);                                                       \
+            weft__rc = WEFT__SYS_CALL(weft__tries, call);                                          \
         while (weft__rc < 0 && errno == EINTR);                                                    \
         return weft__rc < 0 ? (type)-errno : weft__rc;                                             \
     } while (0)

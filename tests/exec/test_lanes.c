@@ -19,11 +19,12 @@ name_of_thread(void *arg)
 
 TASK_TEST(lanes, each_has_threads_of_its_own)
 {
-    static const char *const names[WEFT__LANES] = {"blocking/1", "files/1", "names/1"};
+    static const char *const names[WEFT__LANES] = {"blocking/", "files/", "names/"};
     for (int i = 0; i < 2 * WEFT__LANES; i++) {
         char name[16] = "";
         T_OK(weft__lane_run((enum weft__lane_kind)(i % WEFT__LANES), name_of_thread, name, NULL));
-        cr_assert_str_eq(name, names[i % WEFT__LANES]);
+        const char *lane = names[i % WEFT__LANES];
+        cr_assert(strncmp(name, lane, strlen(lane)) == 0, "%s is none of %s", name, lane);
     }
 }
 

@@ -652,7 +652,9 @@ use_here(void *arg)
 {
     (void)arg;
     weft_gen gen;
-    int value, n = 0, counted = 0;
+    int value, n = 0;
+    static int counted; /* the other task may count once more when this one has returned */
+    counted = 0;
     T_OK(weft_gen_open(&gen, sizeof value, pull_structured, NULL, NULL));
     T_OK(weft_task_spawn(NULL, sleep_and_count, &counted, NULL));
     while (weft_gen_next(&gen, &value) > 0) {

@@ -1,5 +1,6 @@
 /*
- * serving.h - servers as processes of their own, pinned to a CPU, and the account of their CPU time.
+ * serving.h - servers as processes of their own, pinned to a CPU, and the account of their CPU
+ * time.
  */
 #ifndef BENCH_SERVING_H
 #define BENCH_SERVING_H

@@ -1,9 +1,14 @@
 /*
  * http_client.h - HTTP requests by tasks: whole, or streamed both ways. Part of libweft-http.
  *
- * libcurl does the protocol, on the loop of the tasks that ask: no thread blocks, and a loop has as
- * many requests under way as it has descriptors. Deadlines are scopes: a request whose scope ends
- * is taken back at once, and its connection is closed unless the response was complete.
+ * libcurl does the protocol, on the loop of the tasks that ask: no thread of a loop blocks, and a
+ * loop has as many requests under way as it has descriptors. Names are looked up by libcurl too, by
+ * threads of its own as a rule: weft_set_resolver does not concern it.
+ *
+ * Deadlines are scopes, and there are no others: a request whose scope ends is taken back at once,
+ * and its connection is closed unless the response was complete. So is a streamed one when a scope
+ * ends a call of it that waits; one that the scope ends before it has to wait leaves it going.
+ * Time is the real clock's, whatever clock the loop has.
  *
  * A status of 400 or more is a response like any other, unless .fail asks for an error.
  */
@@ -41,7 +46,8 @@ typedef struct weft_http_client_options {
     unsigned cookies;                /* 1: keep cookies that servers set, and send them back */
     unsigned no_compression;         /* 1: do not ask for compressed bodies */
     weft_http_use version;
-    unsigned host_connections;  /* most connections to a host; 0: no limit. Requests wait in line */
+    unsigned host_connections;  /* most connections to a host; 0: no limit. Requests wait in line,
+                                   without a time limit but their scopes' */
     unsigned total_connections; /* most connections at all; 0: no limit */
     unsigned idle_connections;  /* most connections kept for the next request, those in use among
                                    them; 0: 256 */
@@ -205,7 +211,8 @@ WEFT_WAITS int weft_http_call_open(weft_http_client *client, const weft_http_req
  * Returns  0; -EPIPE when the request was over before all was sent: the response may be there;
  *          -EMSGSIZE for more than .upload_length; -EINVAL without .upload, or after
  *          weft_http_call_finish; else as weft_http_fetch
- * Waits    yes; looks for cancellation first. After a cancellation some of it may be sent
+ * Waits    yes; looks for cancellation first. A cancellation while it waits ends the request, of
+ *          which some may have been sent
  * Threads  tasks of the client's loop, one at a time
  * Source   http.client.HTTPConnection.send
  */

@@ -35,7 +35,8 @@ typedef int weft_http_handler(weft_http_exchange *exchange, void *arg);
 typedef struct weft_http_route {
     /* "GET /users/{id}": a method, or "*" for all, and a path. {name} stands for one segment, and
      * {name...} at the end for all that follows, or nothing. A literal segment is preferred to
-     * {name}, and that to {name...}. GET routes answer HEAD, without the body. NULL ends a table. */
+     * {name}, and that to {name...}. GET routes answer HEAD, without the body. NULL ends a
+     * table. */
     const char *pattern;
     weft_http_handler *handler;
     void *arg;
@@ -56,8 +57,9 @@ typedef struct weft_http_server_options {
     unsigned request_max; /* of one connection; 0: no limit */
 
     weft_time idle_timeout;  /* between requests; 0: 60 s. The connection is closed */
-    weft_time head_timeout;  /* from the first byte of a head to its last, and for a TLS handshake;
-                                0: 10 s. 408 */
+    weft_time head_timeout;  /* from the first byte of a head to its last; 0: 10 s. 408. Also for a
+                                TLS handshake, and for the first byte of a new connection, which
+                                is closed then */
     weft_time body_timeout;  /* in which at least `body_rate` bytes a second must have come, and any
                                 byte at all; 0: 20 s. 408 */
     unsigned body_rate;      /* bytes a second, on average over a body; 0: 128 */
@@ -75,7 +77,7 @@ typedef struct weft_http_server_stats {
     uint64_t failed;      /* of these, whose handler failed */
     uint64_t tls_failed;  /* handshakes that came to nothing */
     uint64_t bytes_sent;  /* of bodies */
-    uint64_t log_lines;   /* written */
+    uint64_t log_lines;   /* kept, to be written */
     uint64_t log_dropped; /* because the disk was slow or full */
 } weft_http_server_stats;
 
@@ -327,11 +329,12 @@ WEFT_WAITS int weft_http_request_read_all(weft_http_exchange *exchange, weft_buf
 /*
  * weft_http_response_header - add a header to the answer, before it is begun
  *
- * Several of one name are sent as several lines. The server itself sends Date, Server, Connection,
- * Content-Length and Transfer-Encoding.
+ * Several of one name are sent as several lines. The server itself sends Date and Server, unless
+ * they are added here, and Connection, Content-Length and Transfer-Encoding.
  *
- * Returns  0; -EINVAL for a name or value that cannot be sent, or one that is the server's (but
- *          Date and Server replace its own); -EALREADY when the answer has begun; -ENOMEM
+ * Returns  0; -EINVAL for a name or value that cannot be sent, and for Connection, Content-Length,
+ *          Transfer-Encoding, Keep-Alive, Upgrade and Trailer; -EALREADY when the answer has begun;
+ *          -ENOMEM
  * Waits    no
  * Threads  the handler's task
  * Source   RFC 9110 5

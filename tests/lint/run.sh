@@ -25,6 +25,7 @@ build() { $MAKE --no-print-directory -s "$@"; }
 check "layers: includes and doors" tests/lint/layers.sh
 check "headers stand alone, C11 and C++17" tests/lint/headers.sh
 check "public functions are documented" tests/lint/docs.sh
+check "documents name what there is" tests/lint/names.sh
 check "format" tests/lint/format.sh
 check "library builds" build MODE=release lib
 check "layers: links" tests/lint/layers.sh links

@@ -48,7 +48,9 @@ weft__http_request_begin(struct weft_http_exchange *x, size_t head_len)
     x->body_read = 0;
     x->body_from = 0;
     x->body_rc = 0;
-    x->keep = request->keep_alive;
+    /* Behind CONNECT there may be a tunnel's bytes, from somebody who did not wait for the answer:
+     * whatever that is, they are no requests. */
+    x->keep = request->keep_alive && request->method_id != WEFT_HTTP_CONNECT;
     if (request->chunked)
         memset(&x->chunks, 0, sizeof x->chunks);
     if (request->has_length && request->content_length > x->server->options.body_bytes)

@@ -152,10 +152,10 @@ static void
 refuse(struct weft_http_exchange *x, int status)
 {
     struct weft__http_shard *shard = x->shard;
-    x->request.n_fields = 0;
-    x->request.method_id = WEFT_HTTP_OTHER;
-    x->request.version_minor = 1;
-    if (x->request.method == NULL || status != 413) {
+    if (status != 413) { /* of a head that was not read to its end nothing is known */
+        x->request.n_fields = 0;
+        x->request.method_id = WEFT_HTTP_OTHER;
+        x->request.version_minor = 1;
         x->request.method = "-";
         x->request.method_len = 1;
         x->request.target = "-";

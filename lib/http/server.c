@@ -74,6 +74,8 @@ exchange_give(struct weft_http_exchange *x)
     }
     if (x->out.cap > 2 * WEFT__HTTP_OUT_BYTES)
         weft_buf_free(&x->out);
+    if (x->extra.cap > WEFT__HTTP_OUT_BYTES)
+        weft_buf_free(&x->extra);
     x->next_free = shard->free;
     shard->free = x;
     shard->n_free++;

@@ -228,8 +228,10 @@ static int
 await_body(struct weft_http_exchange *x)
 {
     weft_stream *stream = x->conn->stream;
-    if (weft_stream_buffered(stream).len > 0)
+    if (weft_stream_buffered(stream).len > 0) {
+        x->expects = false; /* it did not wait */
         return 0;
+    }
     int rc = keep_head(x);
     if (rc == 0 && x->expects && x->begun)
         rc = weft_error_note(-EPROTO, "the answer was begun before the client was told to go on");

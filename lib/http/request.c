@@ -217,9 +217,11 @@ static weft_time
 body_patience(const struct weft_http_exchange *x)
 {
     const weft_http_server_options *options = &x->server->options;
+    uint64_t earned = x->body_read / options->body_rate; /* seconds */
     weft_time any = options->body_timeout;
-    weft_time enough =
-        any + (weft_time)(x->body_read / options->body_rate) * WEFT_SEC(1) - x->body_waited;
+    if (earned > (uint64_t)(x->body_waited / WEFT_SEC(1)))
+        return any;
+    weft_time enough = any + (weft_time)earned * WEFT_SEC(1) - x->body_waited;
     return any < enough ? any : enough;
 }
 

@@ -683,6 +683,9 @@ options_check(const weft_http_client_options *options)
 {
     if (options->version > WEFT_HTTP_PRIOR2)
         return weft_error_note(-EINVAL, "there is no use of HTTP versions %u", options->version);
+    for (const char *c = options->user_agent; c != NULL && *c != '\0'; c++)
+        if (((unsigned char)*c < ' ' && *c != '\t') || *c == 127)
+            return weft_error_note(-EINVAL, "user_agent has a control character");
     if (options->buffer > (1u << 30))
         return weft_error_note(-EINVAL, "buffer must be at most 1 GiB, got %zu", options->buffer);
     return 0;

@@ -41,6 +41,8 @@
 #define BUFFERS (4u << 20) /* curl's receive buffers of all requests together, about */
 #define BUFFER_MIN 1024
 #define BUFFER_MAX 65536
+/* What one of these becomes, 1032 times as much at most, curl keeps at a pause: all of it. */
+#define BUFFER_DECODED 4096
 #define NO_TIMEOUT_MS 0x7fffffffL /* curl has a limit of its own otherwise */
 
 struct shard {
@@ -953,7 +955,9 @@ set_request(weft_http_call *call, const weft_http_request *request)
     if (code == CURLE_OK)
         code = set_headers(call, request);
     size_t buffer = BUFFERS / (call->client->under_way + 1);
-    buffer = buffer < BUFFER_MIN ? BUFFER_MIN : buffer > BUFFER_MAX ? BUFFER_MAX : buffer;
+    size_t most =
+        call->whole || call->client->options.no_compression ? BUFFER_MAX : BUFFER_DECODED;
+    buffer = buffer < BUFFER_MIN ? BUFFER_MIN : buffer > most ? most : buffer;
     /* Refused where a request that failed early has left its buffer behind: that will do too. */
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)buffer);
     SET(CURLOPT_PRIVATE, call);

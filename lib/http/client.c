@@ -955,8 +955,7 @@ set_request(weft_http_call *call, const weft_http_request *request)
     if (code == CURLE_OK)
         code = set_headers(call, request);
     size_t buffer = BUFFERS / (call->client->under_way + 1);
-    size_t most =
-        call->whole || call->client->options.no_compression ? BUFFER_MAX : BUFFER_DECODED;
+    size_t most = call->whole || call->client->options.no_compression ? BUFFER_MAX : BUFFER_DECODED;
     buffer = buffer < BUFFER_MIN ? BUFFER_MIN : buffer > most ? most : buffer;
     /* Refused where a request that failed early has left its buffer behind: that will do too. */
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)buffer);

@@ -80,8 +80,8 @@ struct weft_http_exchange {
 
     /* Its body. */
     struct weft__http_chunks chunks;
-    uint64_t body_left;  /* of a known length */
-    uint64_t body_read;  /* so far */
+    uint64_t body_left;    /* of a known length */
+    uint64_t body_read;    /* so far */
     weft_time body_waited; /* for the client, so far */
     bool body_done;
     bool expects; /* 100 Continue is still to be said */

@@ -407,6 +407,8 @@ expect_host(struct weft__tls *tls, const char *host)
         len--; /* "example.org." is the same to DNS; certificates have no dot there */
     if (len == 0 || len > WEFT__TLS_HOST_MAX)
         return weft_error_note(-EINVAL, "the name of a host has 1 to 255 bytes");
+    if (host[0] == '.') /* to OpenSSL it would be every host below */
+        return weft_error_note(-EINVAL, "the name of a host does not begin with a dot");
     tls->host = copy_text(host, len);
     if (tls->host == NULL)
         return -ENOMEM;

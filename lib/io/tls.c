@@ -416,7 +416,9 @@ expect_host(struct weft__tls *tls, const char *host)
     bool numeric = inet_pton(AF_INET, tls->host, &address) == 1 ||
                    inet_pton(AF_INET6, tls->host, &address) == 1;
     X509_VERIFY_PARAM *expected = SSL_get0_param(tls->ssl);
-    X509_VERIFY_PARAM_set_hostflags(expected, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    /* A common name is text for people: RFC 9525 6.3. */
+    X509_VERIFY_PARAM_set_hostflags(expected, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
+                                                  X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
     if (numeric) {
         if (X509_VERIFY_PARAM_set1_ip_asc(expected, tls->host) == 1)
             return 0;

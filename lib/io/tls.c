@@ -625,10 +625,13 @@ weft_tls_ktls(const weft_stream *stream)
     return tls == NULL ? -EBADF : (int)weft__tls_ktls_state(tls);
 }
 
-/* Copies as much as there is room for; the length of all. */
+/* Copies as much as there is room for; the length of all. What has a zero byte in it is no name:
+ * who reads up to there would take it for another one. */
 static int
 give_text(const char *text, size_t text_len, char *buf, size_t len)
 {
+    if (memchr(text, 0, text_len) != NULL)
+        return -ENOENT;
     size_t n = text_len < len ? text_len : len - 1;
     memcpy(buf, text, n);
     buf[n] = '\0';
@@ -652,18 +655,20 @@ weft_tls_peer_name(const weft_stream *stream, char *buf, size_t len)
     X509 *cert = peer_of(stream, &rc);
     if (cert == NULL)
         return rc;
+    bool named = false;
     GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
     for (int i = 0; names != NULL && i < sk_GENERAL_NAME_num(names); i++) {
         const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
         if (name->type == GEN_DNS) {
             rc = give_text((const char *)ASN1_STRING_get0_data(name->d.dNSName),
                            (size_t)ASN1_STRING_length(name->d.dNSName), buf, len);
+            named = true;
             break;
         }
     }
     GENERAL_NAMES_free(names);
     const X509_NAME *subject = X509_get_subject_name(cert);
-    int at = rc < 0 ? X509_NAME_get_index_by_NID(subject, NID_commonName, -1) : -1;
+    int at = !named ? X509_NAME_get_index_by_NID(subject, NID_commonName, -1) : -1;
     if (at >= 0) {
         unsigned char *text = NULL; /* in UTF-8, whatever the certificate has */
         int n =

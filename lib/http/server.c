@@ -269,6 +269,18 @@ linger(struct weft__http_conn *conn)
     weft_ignore(weft_scope_close(&scope));
 }
 
+/* Between two requests: so that the client knows that nothing is missing (RFC 9112 9.8). */
+static void
+say_bye(struct weft__http_conn *conn)
+{
+    if (conn->stream == conn->net)
+        return;
+    weft_scope scope;
+    weft_scope_open(&scope, weft_now() + LAST_WORDS);
+    weft_ignore(weft_stream_shutdown(conn->stream));
+    weft_ignore(weft_scope_close(&scope));
+}
+
 static void
 serve_requests(struct weft__http_conn *conn)
 {
@@ -280,8 +292,12 @@ serve_requests(struct weft__http_conn *conn)
                 exchange_give(conn->exchange);
                 conn->exchange = NULL;
             }
-            if (!more || !await_request(conn))
+            if (!more)
                 return;
+            if (!await_request(conn)) {
+                say_bye(conn);
+                return;
+            }
         }
         if (conn->exchange == NULL)
             conn->exchange = exchange_take(conn);

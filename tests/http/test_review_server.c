@@ -7,11 +7,13 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include <weft/connect.h>
 #include <weft/http_server.h>
 #include <weft/scope.h>
 #include <weft/task.h>
 
 #include "io/t_io.h"
+#include "t_cert.h"
 
 TestSuite(http_review_server, .timeout = 120);
 
@@ -308,4 +310,127 @@ SERVER_TEST(a_long_answer_head_is_not_kept_for_ever)
     size_t after = mallinfo2().uordblks; /* 0 under sanitizers */
     cr_assert(after < before + 500000, "%zu bytes before, %zu after", before, after);
     site_close(&site);
+}
+
+/* ---- TLS ------------------------------------------------------------------------------------ */
+
+/* What a client reads at the end of a connection over TLS after one request. */
+static ssize_t
+last_read(struct site *site, bool stop)
+{
+    weft_tls_context *context;
+    weft_stream net, tls;
+    char text[64], bytes[4096];
+    T_OK(
+        weft_tls_context_new(&context, &(weft_tls_options){.ca_pem = t_cert_only(&t_certs()->ca)}));
+    T_OK(weft_connect(&net, weft_address_format(&site->address, text, sizeof text), NULL));
+    T_OK(weft_tls_client(&tls, &net, context, "localhost"));
+    T_OK(weft_stream_write_all(&tls, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", 27, NULL));
+    ssize_t n = weft_stream_read(&tls, bytes, sizeof bytes);
+    cr_assert(n > 0 && strncmp(bytes, "HTTP/1.1 200 ", 13) == 0);
+    if (stop)
+        weft_http_server_stop(site->server, WEFT_SEC(5));
+    while (n > 0)
+        n = weft_stream_read(&tls, bytes, sizeof bytes);
+    weft_stream_close(&tls);
+    weft_tls_context_unref(context);
+    return n;
+}
+
+static void
+site_open_tls(struct site *site, weft_http_server_options options)
+{
+    weft_tls_context *context;
+    T_OK(weft_tls_context_new(
+        &context, &(weft_tls_options){.role = WEFT_TLS_SERVER,
+                                      .cert_pem = t_cert_with_key(&t_certs()->server)}));
+    options.tls = context;
+    site_open(site, &options);
+    weft_tls_context_unref(context);
+}
+
+SERVER_TEST(an_idle_connection_is_ended_with_a_good_bye)
+{
+    struct site site;
+    site_open_tls(&site,
+                  (weft_http_server_options){.handler = say_path, .idle_timeout = WEFT_MS(50)});
+    T_OK(last_read(&site, false));
+    site_close(&site);
+    site_open_tls(&site, (weft_http_server_options){.handler = say_path});
+    T_OK(last_read(&site, true));
+    site_close(&site);
+}
+
+/* Half an answer, and then nothing. */
+static int
+say_half(weft_http_exchange *x, void *arg)
+{
+    (void)arg;
+    int rc = weft_http_response_begin(x, 200, NULL, -1);
+    return rc < 0 ? rc : weft_http_response_write(x, "half", 4) < 0 ? -EPIPE : -EIO;
+}
+
+SERVER_TEST(half_an_answer_is_not_ended_with_a_good_bye)
+{
+    struct site site;
+    site_open_tls(&site, (weft_http_server_options){.handler = say_half});
+    T_ERR(WEFT_E_TLS_CUT, last_read(&site, false));
+    site_close(&site);
+}
+
+/* ---- Files ---------------------------------------------------------------------------------- */
+
+SERVER_TEST(a_file_that_cannot_be_opened_just_now_is_not_missing)
+{
+    struct site site;
+    char folder[] = "/tmp/weft-test-XXXXXX", path[64];
+    cr_assert(mkdtemp(folder) != NULL);
+    snprintf(path, sizeof path, "%s/leased", folder);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    cr_assert(fd >= 0);
+    weft_http_files files = {.root = folder};
+    const weft_http_route routes[] = {{"GET /{path...}", weft_http_serve_files, &files}, {0}};
+    site_open(&site, &(weft_http_server_options){.routes = routes});
+    void (*old)(int) = signal(SIGIO, SIG_IGN); /* whoever opens it has the lease taken back */
+    if (fcntl(fd, F_SETLEASE, F_WRLCK) == 0) {
+        const char *answer = ask(&site, "GET /leased HTTP/1.1\r\nHost: a\r\n\r\n");
+        cr_assert(strncmp(answer, "HTTP/1.1 503 ", 13) == 0, "%s", answer);
+        fcntl(fd, F_SETLEASE, F_UNLCK);
+    }
+    const char *answer = ask(&site, "GET /leased HTTP/1.1\r\nHost: a\r\n\r\n");
+    cr_assert(strncmp(answer, "HTTP/1.1 200 ", 13) == 0, "%s", answer);
+    signal(SIGIO, old);
+    site_close(&site);
+    close(fd);
+    unlink(path);
+    rmdir(folder);
+}
+
+SERVER_TEST(what_is_no_file_is_not_served_and_holds_nobody_up)
+{
+    struct site site;
+    char folder[] = "/tmp/weft-test-XXXXXX", path[64];
+    cr_assert(mkdtemp(folder) != NULL);
+    weft_http_files files = {.root = folder};
+    const weft_http_route routes[] = {{"GET /{path...}", weft_http_serve_files, &files}, {0}};
+    site_open(&site, &(weft_http_server_options){.routes = routes});
+    snprintf(path, sizeof path, "%s/fifo", folder);
+    cr_assert(mkfifo(path, 0600) == 0);
+    const char *answer = ask(&site, "GET /fifo HTTP/1.1\r\nHost: a\r\n\r\n");
+    cr_assert(strncmp(answer, "HTTP/1.1 404 ", 13) == 0, "%s", answer);
+    unlink(path);
+    snprintf(path, sizeof path, "%s/link", folder);
+    cr_assert(symlink("/etc/hostname", path) == 0);
+    answer = ask(&site, "GET /link HTTP/1.1\r\nHost: a\r\n\r\n");
+    cr_assert(strncmp(answer, "HTTP/1.1 404 ", 13) == 0, "%s", answer);
+    unlink(path);
+    snprintf(path, sizeof path, "%s/empty", folder);
+    close(open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    answer = ask(&site, "GET /empty HTTP/1.1\r\nHost: a\r\nRange: bytes=0-\r\n\r\n");
+    cr_assert(strncmp(answer, "HTTP/1.1 416 ", 13) == 0 &&
+                  strstr(answer, "Content-Range: bytes */0\r\n") != NULL,
+              "%s", answer);
+    unlink(path);
+    site_close(&site);
+    rmdir(folder);
 }

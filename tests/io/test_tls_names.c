@@ -160,3 +160,75 @@ TASK_TEST(tls_names, a_zero_byte_does_not_end_a_name)
                name, sizeof name, &rc));
     cr_assert(rc == -ENOENT, "%d '%s'", rc, name);
 }
+
+/* ---- Sessions ------------------------------------------------------------------------------- */
+
+static int
+choose(void *arg, const char *name, weft_tls_context **ret_context)
+{
+    weft_tls_context *const *now = arg;
+    (void)name;
+    *ret_context = weft_tls_context_ref(*now);
+    return 0;
+}
+
+/* One connection with a line from the server, by which a ticket has come too. */
+static void
+visit(weft_tls_context *client_context, weft_tls_context *server_context, int *ret_server_rc,
+      int *ret_resumed)
+{
+    struct side client = {.host = "localhost", .context = client_context};
+    struct side server = {.host = NULL, .context = server_context};
+    T_OK(weft_stream_open_pair(&client.inner, &server.inner, 65536));
+    weft_group group;
+    weft_group_open(&group, NULL);
+    weft_group_spawn(&group, side_open, &server);
+    weft_group_spawn(&group, side_open, &client);
+    T_OK(weft_group_close(&group));
+    *ret_server_rc = server.rc;
+    *ret_resumed = server.rc == 0 ? weft_tls_resumed(&server.stream) : 0;
+    if (server.rc == 0) {
+        weft_bytes line;
+        T_OK(weft_stream_write_all(&server.stream, "hello\n", 6, NULL));
+        cr_assert(weft_stream_read_line(&client.stream, &line) == 1);
+        weft_stream_close(&server.stream);
+    }
+    if (client.rc == 0)
+        weft_stream_close(&client.stream);
+}
+
+static void
+visit_two(weft_tls_version version)
+{
+    weft_tls_context *client, *front, *open, *strict, *now;
+    T_OK(weft_tls_context_new(&client, &(weft_tls_options){.ca_pem = t_cert_only(&t_certs()->ca),
+                                                           .version_max = version}));
+    T_OK(weft_tls_context_new(&front, &(weft_tls_options){.role = WEFT_TLS_SERVER,
+                                                          .choose = choose,
+                                                          .choose_arg = (void *)&now}));
+    weft_tls_options options = {.role = WEFT_TLS_SERVER,
+                                .cert_pem = t_cert_with_key(&t_certs()->server),
+                                .ca_pem = t_cert_only(&t_certs()->ca)};
+    T_OK(weft_tls_context_new(&open, &options));
+    options.ask = WEFT_TLS_ASK_REQUIRED;
+    T_OK(weft_tls_context_new(&strict, &options));
+    int rc, resumed;
+    now = open;
+    visit(client, front, &rc, &resumed);
+    cr_assert(rc == 0 && !resumed);
+    visit(client, front, &rc, &resumed);
+    cr_assert(rc == 0 && resumed);
+    now = strict;
+    visit(client, front, &rc, &resumed);
+    cr_assert(rc == WEFT_E_TLS_VERIFY && !resumed, "%d", rc);
+    weft_tls_context_unref(client);
+    weft_tls_context_unref(front);
+    weft_tls_context_unref(open);
+    weft_tls_context_unref(strict);
+}
+
+TASK_TEST(tls_names, a_ticket_for_one_name_opens_no_door_that_asks_for_certificates)
+{
+    visit_two(WEFT_TLS_1_3);
+    visit_two(WEFT_TLS_1_2);
+}

@@ -339,6 +339,16 @@ on_timer(CURLM *multi, long ms, void *arg)
     return 0;
 }
 
+/* No other head follows. */
+static void
+head_is_final(weft_http_call *call)
+{
+    call->head_done = true;
+    weft_event_set(&call->reading);
+    if (call->fail && call->head.status >= 400)
+        call->failure = WEFT_E_CURL;
+}
+
 static void
 head_is_there(weft_http_call *call)
 {
@@ -350,16 +360,17 @@ head_is_there(weft_http_call *call)
             curl_easy_setopt(call->easy, CURLOPT_CUSTOMREQUEST, NULL);
         return;
     }
-    call->head_done = true;
-    weft_event_set(&call->reading);
-    if (call->fail && status >= 400)
-        call->failure = WEFT_E_CURL;
+    /* A server that does not know of 100 Continue curl asks again, unless a body or the end comes. */
+    if (status != 417)
+        head_is_final(call);
 }
 
 static size_t
 on_header(char *line, size_t size, size_t n, void *arg)
 {
     weft_http_call *call = arg;
+    if (call->head_done)
+        return size * n; /* trailers, whatever they look like */
     int rc = weft__client_head_line(&call->head, line, size * n);
     if (rc > 0)
         head_is_there(call);
@@ -386,6 +397,10 @@ on_body(char *bytes, size_t size, size_t n, void *arg)
 {
     weft_http_call *call = arg;
     size_t len = size * n;
+    if (!call->head_done)
+        head_is_final(call);
+    if (call->failure < 0)
+        return 0;
     if (!call->whole && call->down.len - call->down_at >= call->client->options.buffer) {
         call->down_paused = true;
         return CURL_WRITEFUNC_PAUSE;
@@ -429,6 +444,8 @@ collect(struct shard *shard)
         weft_http_call *call = NULL;
         CURLcode code = message->data.result;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&call);
+        if (code == CURLE_OK && !call->head_done)
+            head_is_final(call);
         int rc = result_of(call, code);
         if (call->fail && rc == WEFT_E_CURL && call->head_done)
             snprintf(call->text, sizeof call->text, "the status is %d", call->head.status);

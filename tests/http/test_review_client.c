@@ -615,3 +615,142 @@ CLIENT_TEST(no_more_connections_than_the_limit_are_kept_idle)
     weft_http_client_free(client);
     site_close(&site);
 }
+
+/* ---- Heads that are not ---------------------------------------------------------------------- */
+
+/* Answers each request of one connection with the next text, as it stands. */
+struct script {
+    weft_fd listener;
+    weft_group group;
+    char url[64];
+    const char *const *texts; /* ended by NULL */
+    unsigned requests;
+};
+
+static int
+script_run(void *arg)
+{
+    struct script *script = arg;
+    const char *const *text = script->texts;
+    weft_fd fd;
+    while (*text != NULL && weft_tcp_accept(&script->listener, &fd, NULL) == 0) {
+        static char in[65536];
+        ssize_t n = 1;
+        while (n > 0 && *text != NULL) {
+            size_t len = 0;
+            memset(in, 0, sizeof in);
+            while (n > 0 && strstr(in, "\r\n\r\n") == NULL) {
+                n = weft_fd_read(&fd, in + len, sizeof in - 1 - len);
+                len += n > 0 ? (size_t)n : 0;
+            }
+            if (n > 0) {
+                script->requests++;
+                T_OK(weft_fd_write_all(&fd, *text, strlen(*text), NULL));
+                text++;
+            }
+        }
+        if (*text == NULL)
+            while (weft_fd_read(&fd, in, sizeof in) > 0)
+                continue;
+        weft_fd_close(&fd);
+    }
+    return 0;
+}
+
+static void
+script_open(struct script *script, const char *const *texts)
+{
+    char text[64];
+    memset(script, 0, sizeof *script);
+    script->texts = texts;
+    weft_address address = t_listen(&script->listener, NULL);
+    snprintf(script->url, sizeof script->url, "http://%.50s",
+             weft_address_format(&address, text, sizeof text));
+    weft_group_open(&script->group, NULL);
+    weft_group_spawn(&script->group, script_run, script);
+}
+
+static void
+script_close(struct script *script)
+{
+    weft_group_cancel(&script->group);
+    weft_ignore(weft_group_close(&script->group));
+    weft_fd_close(&script->listener);
+}
+
+CLIENT_TEST(a_trailer_that_looks_like_a_head_is_none)
+{
+    static char text[200000];
+    const char *const texts[] = {text, NULL};
+    size_t len = (size_t)snprintf(text, sizeof text,
+                                  "HTTP/1.1 200 OK\r\nX-First: one\r\nTransfer-Encoding: "
+                                  "chunked\r\n\r\n3\r\nabc\r\n0\r\nHTTP/1.1 500 No: x\r\n");
+    for (int i = 0; i < 1000; i++) /* enough to move the lines */
+        len += (size_t)snprintf(text + len, sizeof text - len, "X-More: %0100d\r\n", i);
+    snprintf(text + len, sizeof text - len, "\r\n");
+    struct script script;
+    script_open(&script, texts);
+    weft_http_client *client = client_of(NULL);
+    weft_http_call *call;
+    weft_http_response head;
+    T_OK(weft_http_call_open(client, &(weft_http_request){.url = script.url}, &call));
+    cr_assert(weft_http_call_head(call, &head) == 200);
+    char bytes[64];
+    while (weft_http_call_read(call, bytes, sizeof bytes) > 0)
+        continue;
+    cr_assert_str_eq(weft_http_response_field(&head, "X-First", 0), "one");
+    cr_assert(weft_http_response_field(&head, "X-More", 0) == NULL);
+    cr_assert(weft_http_call_head(call, &head) == 200);
+    weft_http_call_close(call);
+    weft_http_client_free(client);
+    script_close(&script);
+}
+
+CLIENT_TEST(a_server_without_100_continue_is_asked_again)
+{
+    const char *const texts[] = {
+        "HTTP/1.1 417 No\r\nX-First: one\r\nContent-Length: 4\r\n\r\nwhat",
+        "HTTP/1.1 200 OK\r\nX-Second: two\r\nContent-Length: 4\r\n\r\ngood", NULL};
+    const char *const headers[] = {"Expect: 100-continue", NULL};
+    struct script script;
+    script_open(&script, texts);
+    weft_http_client *client = client_of(NULL);
+    weft_http_response response;
+    T_OK(weft_http_fetch(
+        client, &(weft_http_request){.url = script.url, .body = {"body", 4}, .headers = headers},
+        &response));
+    cr_assert(script.requests == 2);
+    cr_assert(response.status == 200, "%d", response.status);
+    cr_assert_str_eq((char *)response.body.data, "good");
+    cr_assert(weft_http_response_field(&response, "X-First", 0) == NULL);
+    weft_http_response_free(&response);
+    weft_http_client_free(client);
+    script_close(&script);
+}
+
+CLIENT_TEST(a_417_that_is_meant_so_is_the_response)
+{
+    const char *const texts[] = {"HTTP/1.1 417 No\r\nContent-Length: 4\r\n\r\nwhat",
+                                 "HTTP/1.1 417 No\r\nContent-Length: 0\r\n\r\n",
+                                 "HTTP/1.1 417 No\r\nContent-Length: 0\r\n\r\n", NULL};
+    struct script script;
+    script_open(&script, texts);
+    weft_http_client *client = client_of(NULL);
+    weft_http_call *call;
+    char bytes[16];
+    T_OK(weft_http_call_open(client, &(weft_http_request){.url = script.url}, &call));
+    cr_assert(weft_http_call_head(call, NULL) == 417);
+    cr_assert(weft_http_call_read(call, bytes, sizeof bytes) == 4 && memcmp(bytes, "what", 4) == 0);
+    cr_assert(weft_http_call_read(call, bytes, sizeof bytes) == 0);
+    weft_http_call_close(call);
+    T_OK(weft_http_call_open(client, &(weft_http_request){.url = script.url}, &call));
+    cr_assert(weft_http_call_head(call, NULL) == 417);
+    weft_http_call_close(call);
+    weft_http_response response;
+    T_ERR(WEFT_E_CURL,
+          weft_http_fetch(client, &(weft_http_request){.url = script.url, .fail = 1}, &response));
+    cr_assert(response.status == 417);
+    weft_http_response_free(&response);
+    weft_http_client_free(client);
+    script_close(&script);
+}

@@ -42,7 +42,7 @@
 #define BUFFER_MIN 1024
 #define BUFFER_MAX 65536
 /* What one of these becomes, 1032 times as much at most, curl keeps at a pause: all of it. */
-#define BUFFER_DECODED 4096
+#define BUFFER_DECODED 16384
 #define NO_TIMEOUT_MS 0x7fffffffL /* curl has a limit of its own otherwise */
 
 struct shard {

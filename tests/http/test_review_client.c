@@ -249,6 +249,20 @@ CLIENT_TEST(a_user_agent_that_would_be_two_lines_is_refused)
     cr_assert(strstr(weft_error_text(), "user_agent") != NULL, "%s", weft_error_text());
 }
 
+/* RFC 7617 2: its server would take what follows for the password. */
+CLIENT_TEST(a_user_with_a_colon_is_refused)
+{
+    weft_http_client *client = client_of(NULL);
+    weft_http_response response;
+    T_ERR(-EINVAL,
+          weft_http_fetch(
+              client,
+              &(weft_http_request){.url = "http://127.0.0.1:1/", .user = "ann:b", .password = "c"},
+              &response));
+    weft_http_response_free(&response);
+    weft_http_client_free(client);
+}
+
 CLIENT_TEST(nothing_of_a_request_is_in_the_next)
 {
     struct site site;

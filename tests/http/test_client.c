@@ -670,6 +670,7 @@ scenario_main(void *arg)
 {
     (void)arg;
     static struct t_server server; /* connections stay behind */
+    memset(&server, 0, sizeof server);
     weft_scope scope;
     weft_scope_open(&scope, weft_now() + WEFT_SEC(20));
     weft_address address;

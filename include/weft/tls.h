@@ -137,9 +137,9 @@ void weft_tls_context_unref(weft_tls_context *context);
  * inner    an open stream, which nobody else uses from now on; what is in its read buffer is read
  *          first (STARTTLS)
  * context  a client's; counted for the connection
- * host     who the peer must be: a DNS name, which is also sent to it (SNI), or an IP address, as one
- *          of its certificate's alternative names. NULL for nobody in particular, with .insecure
- *          alone
+ * host     who the peer must be: a DNS name, which is also sent to it (SNI), or an IP address, as
+ *          one of its certificate's alternative names. NULL for nobody in particular, with
+ *          .insecure alone
  *
  * Needs 32 KiB of stack or so.
  *

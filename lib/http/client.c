@@ -360,7 +360,7 @@ head_is_there(weft_http_call *call)
             curl_easy_setopt(call->easy, CURLOPT_CUSTOMREQUEST, NULL);
         return;
     }
-    /* A server that knows no 100 Continue is asked again by curl, unless a body or the end comes. */
+    /* curl asks a server again that knows no 100 Continue, unless a body or the end comes. */
     if (status != 417)
         head_is_final(call);
 }

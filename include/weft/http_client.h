@@ -65,7 +65,7 @@ typedef struct weft_http_request {
     weft_bytes body;            /* data not NULL: the whole body */
     unsigned upload;            /* 1: the body follows by weft_http_call_write */
     uint64_t upload_length;     /* its length, if it is known; 0: it is not */
-    const char *user;           /* basic authentication; NULL: none */
+    const char *user;           /* basic authentication, without a colon; NULL: none */
     const char *password;
     int redirects; /* most that are followed; 0: 10; -1: none, they are responses */
     unsigned fail; /* 1: a status of 400 or more is WEFT_E_CURL */

@@ -137,8 +137,9 @@ void weft_tls_context_unref(weft_tls_context *context);
  * inner    an open stream, which nobody else uses from now on; what is in its read buffer is read
  *          first (STARTTLS)
  * context  a client's; counted for the connection
- * host     who the peer must be: a DNS name, which is also sent to it (SNI), or an IP address. NULL
- *          for nobody in particular, with .insecure alone
+ * host     who the peer must be: a DNS name, which is also sent to it (SNI), or an IP address, as
+ *          one of its certificate's alternative names. NULL for nobody in particular, with
+ *          .insecure alone
  *
  * Needs 32 KiB of stack or so.
  *
@@ -254,8 +255,8 @@ int weft_tls_ktls(const weft_stream *stream);
  * len      1 or more
  *
  * Returns  length of the name, even when buf was too short for it; -ENOENT when the peer showed no
- *          certificate, or one without a name; -EBADF when stream is not an open TLS stream;
- *          -ENOMEM
+ *          certificate, or one without a name, or with a zero byte in it; -EBADF when stream is not
+ *          an open TLS stream; -ENOMEM
  * Waits    no
  * Threads  tasks of the loop that owns stream
  * Source   RFC 6125, ssl.SSLSocket.getpeercert

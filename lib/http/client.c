@@ -41,6 +41,8 @@
 #define BUFFERS (4u << 20) /* curl's receive buffers of all requests together, about */
 #define BUFFER_MIN 1024
 #define BUFFER_MAX 65536
+/* What one of these becomes, 1032 times as much at most, curl keeps at a pause: all of it. */
+#define BUFFER_DECODED 16384
 #define NO_TIMEOUT_MS 0x7fffffffL /* curl has a limit of its own otherwise */
 
 struct shard {
@@ -337,6 +339,16 @@ on_timer(CURLM *multi, long ms, void *arg)
     return 0;
 }
 
+/* No other head follows. */
+static void
+head_is_final(weft_http_call *call)
+{
+    call->head_done = true;
+    weft_event_set(&call->reading);
+    if (call->fail && call->head.status >= 400)
+        call->failure = WEFT_E_CURL;
+}
+
 static void
 head_is_there(weft_http_call *call)
 {
@@ -348,16 +360,17 @@ head_is_there(weft_http_call *call)
             curl_easy_setopt(call->easy, CURLOPT_CUSTOMREQUEST, NULL);
         return;
     }
-    call->head_done = true;
-    weft_event_set(&call->reading);
-    if (call->fail && status >= 400)
-        call->failure = WEFT_E_CURL;
+    /* curl asks a server again that knows no 100 Continue, unless a body or the end comes. */
+    if (status != 417)
+        head_is_final(call);
 }
 
 static size_t
 on_header(char *line, size_t size, size_t n, void *arg)
 {
     weft_http_call *call = arg;
+    if (call->head_done)
+        return size * n; /* trailers, whatever they look like */
     int rc = weft__client_head_line(&call->head, line, size * n);
     if (rc > 0)
         head_is_there(call);
@@ -384,6 +397,10 @@ on_body(char *bytes, size_t size, size_t n, void *arg)
 {
     weft_http_call *call = arg;
     size_t len = size * n;
+    if (!call->head_done)
+        head_is_final(call);
+    if (call->failure < 0)
+        return 0;
     if (!call->whole && call->down.len - call->down_at >= call->client->options.buffer) {
         call->down_paused = true;
         return CURL_WRITEFUNC_PAUSE;
@@ -427,6 +444,8 @@ collect(struct shard *shard)
         weft_http_call *call = NULL;
         CURLcode code = message->data.result;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&call);
+        if (code == CURLE_OK && !call->head_done)
+            head_is_final(call);
         int rc = result_of(call, code);
         if (call->fail && rc == WEFT_E_CURL && call->head_done)
             snprintf(call->text, sizeof call->text, "the status is %d", call->head.status);
@@ -683,6 +702,9 @@ options_check(const weft_http_client_options *options)
 {
     if (options->version > WEFT_HTTP_PRIOR2)
         return weft_error_note(-EINVAL, "there is no use of HTTP versions %u", options->version);
+    for (const char *c = options->user_agent; c != NULL && *c != '\0'; c++)
+        if (((unsigned char)*c < ' ' && *c != '\t') || *c == 127)
+            return weft_error_note(-EINVAL, "user_agent has a control character");
     if (options->buffer > (1u << 30))
         return weft_error_note(-EINVAL, "buffer must be at most 1 GiB, got %zu", options->buffer);
     return 0;
@@ -950,7 +972,8 @@ set_request(weft_http_call *call, const weft_http_request *request)
     if (code == CURLE_OK)
         code = set_headers(call, request);
     size_t buffer = BUFFERS / (call->client->under_way + 1);
-    buffer = buffer < BUFFER_MIN ? BUFFER_MIN : buffer > BUFFER_MAX ? BUFFER_MAX : buffer;
+    size_t most = call->whole || call->client->options.no_compression ? BUFFER_MAX : BUFFER_DECODED;
+    buffer = buffer < BUFFER_MIN ? BUFFER_MIN : buffer > most ? most : buffer;
     /* Refused where a request that failed early has left its buffer behind: that will do too. */
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)buffer);
     SET(CURLOPT_PRIVATE, call);

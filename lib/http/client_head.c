@@ -58,6 +58,11 @@ weft__client_request_check(const weft_http_request *request)
         return weft_error_note(-EINVAL, "\"%.60s\" is no method", request->method);
     if (request->body.data != NULL && request->upload)
         return weft_error_note(-EINVAL, "a body is given whole, or follows: not both");
+    if (request->method != NULL && strcmp(request->method, "HEAD") == 0 &&
+        (request->body.data != NULL || request->upload))
+        return weft_error_note(-EINVAL, "a HEAD request has no body");
+    if (request->user != NULL && strchr(request->user, ':') != NULL)
+        return weft_error_note(-EINVAL, "a user's name has no colon, which would end it");
     if (request->redirects < -1)
         return weft_error_note(-EINVAL, "redirects must be -1 or more, got %d", request->redirects);
     for (const char *const *line = request->headers; line != NULL && *line != NULL; line++) {

@@ -80,9 +80,9 @@ struct weft_http_exchange {
 
     /* Its body. */
     struct weft__http_chunks chunks;
-    uint64_t body_left;  /* of a known length */
-    uint64_t body_read;  /* so far */
-    weft_time body_from; /* when reading began; 0: it has not */
+    uint64_t body_left;    /* of a known length */
+    uint64_t body_read;    /* so far */
+    weft_time body_waited; /* for the client, so far */
     bool body_done;
     bool expects; /* 100 Continue is still to be said */
     int body_rc;  /* what ended reading for good */

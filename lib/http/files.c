@@ -305,6 +305,7 @@ status_of_open(int rc)
     case -EACCES:
     case -EPERM:
         return 403;
+    case -EAGAIN: /* renamed or leased by others at this moment */
     case -EMFILE:
     case -ENFILE:
     case -ENOMEM:

@@ -74,6 +74,8 @@ exchange_give(struct weft_http_exchange *x)
     }
     if (x->out.cap > 2 * WEFT__HTTP_OUT_BYTES)
         weft_buf_free(&x->out);
+    if (x->extra.cap > WEFT__HTTP_OUT_BYTES)
+        weft_buf_free(&x->extra);
     x->next_free = shard->free;
     shard->free = x;
     shard->n_free++;
@@ -152,10 +154,10 @@ static void
 refuse(struct weft_http_exchange *x, int status)
 {
     struct weft__http_shard *shard = x->shard;
-    x->request.n_fields = 0;
-    x->request.method_id = WEFT_HTTP_OTHER;
-    x->request.version_minor = 1;
-    if (x->request.method == NULL || status != 413) {
+    if (status != 413) { /* of a head that was not read to its end nothing is known */
+        x->request.n_fields = 0;
+        x->request.method_id = WEFT_HTTP_OTHER;
+        x->request.version_minor = 1;
         x->request.method = "-";
         x->request.method_len = 1;
         x->request.target = "-";
@@ -267,6 +269,18 @@ linger(struct weft__http_conn *conn)
     weft_ignore(weft_scope_close(&scope));
 }
 
+/* Between two requests: so that the client knows that nothing is missing (RFC 9112 9.8). */
+static void
+say_bye(struct weft__http_conn *conn)
+{
+    if (conn->stream == conn->net)
+        return;
+    weft_scope scope;
+    weft_scope_open(&scope, weft_now() + LAST_WORDS);
+    weft_ignore(weft_stream_shutdown(conn->stream));
+    weft_ignore(weft_scope_close(&scope));
+}
+
 static void
 serve_requests(struct weft__http_conn *conn)
 {
@@ -278,8 +292,12 @@ serve_requests(struct weft__http_conn *conn)
                 exchange_give(conn->exchange);
                 conn->exchange = NULL;
             }
-            if (!more || !await_request(conn))
+            if (!more)
                 return;
+            if (!await_request(conn)) {
+                say_bye(conn);
+                return;
+            }
         }
         if (conn->exchange == NULL)
             conn->exchange = exchange_take(conn);

@@ -407,6 +407,8 @@ expect_host(struct weft__tls *tls, const char *host)
         len--; /* "example.org." is the same to DNS; certificates have no dot there */
     if (len == 0 || len > WEFT__TLS_HOST_MAX)
         return weft_error_note(-EINVAL, "the name of a host has 1 to 255 bytes");
+    if (host[0] == '.') /* to OpenSSL it would be every host below */
+        return weft_error_note(-EINVAL, "the name of a host does not begin with a dot");
     tls->host = copy_text(host, len);
     if (tls->host == NULL)
         return -ENOMEM;
@@ -414,7 +416,9 @@ expect_host(struct weft__tls *tls, const char *host)
     bool numeric = inet_pton(AF_INET, tls->host, &address) == 1 ||
                    inet_pton(AF_INET6, tls->host, &address) == 1;
     X509_VERIFY_PARAM *expected = SSL_get0_param(tls->ssl);
-    X509_VERIFY_PARAM_set_hostflags(expected, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    /* A common name is text for people: RFC 9525 6.3. */
+    X509_VERIFY_PARAM_set_hostflags(expected, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
+                                                  X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
     if (numeric) {
         if (X509_VERIFY_PARAM_set1_ip_asc(expected, tls->host) == 1)
             return 0;
@@ -621,10 +625,13 @@ weft_tls_ktls(const weft_stream *stream)
     return tls == NULL ? -EBADF : (int)weft__tls_ktls_state(tls);
 }
 
-/* Copies as much as there is room for; the length of all. */
+/* Copies as much as there is room for; the length of all. What has a zero byte in it is no name:
+ * who reads up to there would take it for another one. */
 static int
 give_text(const char *text, size_t text_len, char *buf, size_t len)
 {
+    if (memchr(text, 0, text_len) != NULL)
+        return -ENOENT;
     size_t n = text_len < len ? text_len : len - 1;
     memcpy(buf, text, n);
     buf[n] = '\0';
@@ -648,18 +655,20 @@ weft_tls_peer_name(const weft_stream *stream, char *buf, size_t len)
     X509 *cert = peer_of(stream, &rc);
     if (cert == NULL)
         return rc;
+    bool named = false;
     GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
     for (int i = 0; names != NULL && i < sk_GENERAL_NAME_num(names); i++) {
         const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
         if (name->type == GEN_DNS) {
             rc = give_text((const char *)ASN1_STRING_get0_data(name->d.dNSName),
                            (size_t)ASN1_STRING_length(name->d.dNSName), buf, len);
+            named = true;
             break;
         }
     }
     GENERAL_NAMES_free(names);
     const X509_NAME *subject = X509_get_subject_name(cert);
-    int at = rc < 0 ? X509_NAME_get_index_by_NID(subject, NID_commonName, -1) : -1;
+    int at = !named ? X509_NAME_get_index_by_NID(subject, NID_commonName, -1) : -1;
     if (at >= 0) {
         unsigned char *text = NULL; /* in UTF-8, whatever the certificate has */
         int n =

@@ -63,7 +63,7 @@ weft_stream_close(weft_stream *public)
     struct weft__stream *stream = open_stream(public);
     if (stream == NULL)
         return;
-    if (stream->chunk != NULL)
+    if (stream->chunk != NULL && !stream->lent)
         chunk_free(stream);
     const weft_transport *transport = stream->transport;
     transport->close(public);
@@ -112,6 +112,7 @@ weft_stream_consume(weft_stream *public, size_t len)
     if (stream == NULL)
         return;
     weft__assert(len <= buffered(stream), "more was consumed than the buffer of a stream holds");
+    weft__assert(!stream->lent, "bytes of a stream were consumed while they are copied");
     stream->begin += len;
 }
 
@@ -533,11 +534,13 @@ weft_stream_copy(weft_stream *from, weft_stream *to, uint64_t max, uint64_t *ret
         size_t len = buffered(stream), written = 0;
         if (len > max - copied)
             len = (size_t)(max - copied);
-        /* Nobody reads while we write, or the bytes could move. */
-        stream->reading = true;
+        /* Nobody reads while we write, or the bytes could move; who closes leaves them to us. */
+        stream->reading = stream->lent = true;
         rc = weft_stream_write_all(to, stream->chunk + stream->begin, len, &written);
+        stream->lent = false;
         copied += written;
-        if (open_stream(from) != stream) {
+        if (stream->transport == NULL) {
+            chunk_free(stream);
             rc = -EBADF;
             break;
         }

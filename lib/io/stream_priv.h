@@ -20,6 +20,7 @@ struct weft__stream {
     size_t limit;      /* of end - begin */
     bool reading;      /* a task waits to read */
     bool writing;
+    bool lent;          /* the chunk is being written from: it is freed by who does that */
     bool eager;         /* the last read filled all the room there was: make more */
     struct weft__fd fd; /* of weft_stream_open_fd */
 };

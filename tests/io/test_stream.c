@@ -73,3 +73,181 @@ TASK_TEST(stream, closing_the_source_of_a_copy_leaves_its_bytes_alone)
     weft_stream_close(&other[0]);
     weft_stream_close(&other[1]);
 }
+
+/* ---- One call at a time --------------------------------------------------------------------- */
+
+/* Gives and takes a byte at a time, never waits: so that calls look for cancellation often. */
+static ssize_t
+x_try_read(weft_stream *stream, void *buf, size_t len)
+{
+    (void)stream;
+    (void)len;
+    *(char *)buf = 'x';
+    return 1;
+}
+
+static ssize_t
+x_try_writev(weft_stream *stream, const struct iovec *vectors, int n)
+{
+    weft_buf *out = stream->state;
+    for (int i = 0; i < n; i++) {
+        if (vectors[i].iov_len > 0)
+            return weft_buf_append(out, vectors[i].iov_base, 1) < 0 ? -ENOMEM : 1;
+    }
+    return -EINVAL;
+}
+
+static int
+x_wait(weft_stream *stream, unsigned what)
+{
+    (void)stream;
+    (void)what;
+    return -ENOSYS;
+}
+
+static void
+x_close(weft_stream *stream)
+{
+    (void)stream;
+}
+
+static const weft_transport x_transport = {.name = "x",
+                                           .try_read = x_try_read,
+                                           .try_writev = x_try_writev,
+                                           .wait = x_wait,
+                                           .close = x_close};
+
+#define MANY 20000
+
+struct long_call {
+    weft_stream stream;
+    weft_buf out;
+    char bytes[MANY];
+    bool ended;
+    int rc;
+};
+
+static int
+until_task(void *arg)
+{
+    struct long_call *call = arg;
+    weft_bytes bytes;
+    call->rc = weft_stream_read_until(&call->stream, "yz", 2, &bytes);
+    call->ended = true;
+    return 0;
+}
+
+static int
+exact_task(void *arg)
+{
+    struct long_call *call = arg;
+    call->rc = weft_stream_read_exact(&call->stream, call->bytes, MANY, NULL);
+    call->ended = true;
+    return 0;
+}
+
+static int
+all_task(void *arg)
+{
+    struct long_call *call = arg;
+    call->rc = weft_stream_read_all(&call->stream, &call->out, MANY);
+    call->ended = true;
+    return 0;
+}
+
+static int
+write_task(void *arg)
+{
+    struct long_call *call = arg;
+    memset(call->bytes, 'a', MANY);
+    call->rc = weft_stream_write_all(&call->stream, call->bytes, MANY, NULL);
+    call->ended = true;
+    return 0;
+}
+
+static int
+writev_task(void *arg)
+{
+    struct long_call *call = arg;
+    memset(call->bytes, 'a', MANY);
+    struct iovec vectors[2] = {{call->bytes, MANY / 2}, {call->bytes + MANY / 2, MANY / 2}};
+    call->rc = weft_stream_writev(&call->stream, vectors, 2, NULL);
+    call->ended = true;
+    return 0;
+}
+
+/* While one call goes on, another task tries to get in between. Returns how the call ended. */
+static int
+intrude(weft_task_fn *fn, bool reads)
+{
+    struct long_call *call = calloc(1, sizeof *call);
+    char bytes[100];
+    weft_stream_open(&call->stream, &x_transport, &call->out);
+    weft_group group;
+    weft_group_open(&group, NULL);
+    weft_group_spawn(&group, fn, call);
+    T_OK(weft_yield());
+    int tries = 0;
+    for (; !call->ended; tries++) {
+        T_ERR(-EBUSY, reads ? weft_stream_read(&call->stream, bytes, sizeof bytes)
+                            : weft_stream_write(&call->stream, "b", 1));
+        T_OK(weft_yield());
+    }
+    cr_assert_gt(tries, 0, "the call let nobody run");
+    T_OK(weft_group_close(&group));
+    int rc = call->rc;
+    if (!reads)
+        cr_assert(call->out.len == MANY && memchr(call->out.data, 'b', MANY) == NULL);
+    weft_buf_free(&call->out);
+    weft_stream_close(&call->stream);
+    free(call);
+    return rc;
+}
+
+TASK_TEST(stream, nobody_reads_in_the_middle_of_a_search)
+{
+    T_ERR(-EMSGSIZE, intrude(until_task, true));
+}
+
+TASK_TEST(stream, nobody_reads_in_the_middle_of_an_exact_read)
+{
+    T_OK(intrude(exact_task, true));
+}
+
+TASK_TEST(stream, nobody_reads_in_the_middle_of_reading_all)
+{
+    T_ERR(-EMSGSIZE, intrude(all_task, true));
+}
+
+TASK_TEST(stream, nobody_writes_in_the_middle_of_a_long_write)
+{
+    T_OK(intrude(write_task, false));
+    T_OK(intrude(writev_task, false));
+}
+
+/* Closed while the call let others run, not while it waits. */
+static void
+close_during(weft_task_fn *fn)
+{
+    struct long_call *call = calloc(1, sizeof *call);
+    weft_stream_open(&call->stream, &x_transport, &call->out);
+    weft_group group;
+    weft_group_open(&group, NULL);
+    weft_group_spawn(&group, fn, call);
+    T_OK(weft_yield());
+    cr_assert(!call->ended);
+    weft_stream_close(&call->stream);
+    T_OK(weft_group_close(&group));
+    T_ERR(-EBADF, call->rc);
+    weft_buf_free(&call->out);
+    free(call);
+}
+
+TASK_TEST(stream, closing_ends_calls_that_never_wait)
+{
+    close_during(until_task);
+    close_during(exact_task);
+    close_during(all_task);
+    close_during(write_task);
+    close_during(writev_task);
+}

@@ -177,10 +177,8 @@ wait_to_read(struct weft__stream *stream)
     return rc;
 }
 
-/* Looks for cancellation between two steps of one call. Others run meanwhile: `busy`, which is
- * `reading` or `writing` of the stream, keeps them out, so that calls do not mix. */
-static int
-go_on(struct weft__stream *stream, bool *busy)
+int
+weft__stream_go_on(struct weft__stream *stream, bool *busy)
 {
     *busy = true;
     int rc = weft_checkpoint();
@@ -292,7 +290,7 @@ weft_stream_read_exact(weft_stream *public, void *buf, size_t len, size_t *ret_r
         if (n <= 0)
             rc = n < 0 ? (int)n : WEFT_E_END;
         else if ((had += (size_t)n) < len)
-            rc = go_on(stream, &stream->reading);
+            rc = weft__stream_go_on(stream, &stream->reading);
     }
     if (ret_read != NULL)
         *ret_read = had;
@@ -326,7 +324,7 @@ find(weft_stream *public, const void *separator, size_t separator_len, size_t *r
         ssize_t n = fill(stream);
         if (n <= 0)
             return n < 0 ? (int)n : WEFT_E_END;
-        rc = go_on(stream, &stream->reading); /* a peer may send and send */
+        rc = weft__stream_go_on(stream, &stream->reading); /* a peer may send and send */
         if (rc < 0)
             return rc;
     }
@@ -394,7 +392,7 @@ weft_stream_read_all(weft_stream *public, weft_buf *out, size_t max)
             return rc;
         stream->begin += len;
         max -= len;
-        rc = buffered(stream) > 0 ? -EMSGSIZE : go_on(stream, &stream->reading);
+        rc = buffered(stream) > 0 ? -EMSGSIZE : weft__stream_go_on(stream, &stream->reading);
     }
     return rc;
 }
@@ -453,11 +451,11 @@ weft_stream_write(weft_stream *public, const void *buf, size_t len)
 }
 
 int
-weft_stream_write_all(weft_stream *public, const void *buf, size_t len, size_t *ret_written)
+weft__stream_write_rest(struct weft__stream *stream, const void *buf, size_t len,
+                        size_t *ret_written)
 {
-    struct weft__stream *stream;
     size_t written = 0;
-    int rc = begin_write(public, &stream);
+    int rc = 0;
     while (rc == 0 && written < len) {
         struct iovec vector = {.iov_base = (char *)(uintptr_t)buf + written,
                                .iov_len = len - written};
@@ -465,8 +463,20 @@ weft_stream_write_all(weft_stream *public, const void *buf, size_t len, size_t *
         if (n <= 0)
             rc = n < 0 ? (int)n : -EIO; /* 0 bytes of some: it would go on for ever */
         else if ((written += (size_t)n) < len)
-            rc = go_on(stream, &stream->writing);
+            rc = weft__stream_go_on(stream, &stream->writing);
     }
+    *ret_written = written;
+    return rc;
+}
+
+int
+weft_stream_write_all(weft_stream *public, const void *buf, size_t len, size_t *ret_written)
+{
+    struct weft__stream *stream;
+    size_t written = 0;
+    int rc = begin_write(public, &stream);
+    if (rc == 0)
+        rc = weft__stream_write_rest(stream, buf, len, &written);
     if (ret_written != NULL)
         *ret_written = written;
     return rc;
@@ -503,7 +513,7 @@ weft_stream_writev(weft_stream *public, const struct iovec *vectors, int n, size
         if (n == 0)
             break;
         if (written > 0) {
-            rc = go_on(stream, &stream->writing);
+            rc = weft__stream_go_on(stream, &stream->writing);
             if (rc < 0)
                 break;
         }
@@ -566,7 +576,7 @@ weft_stream_copy(weft_stream *from, weft_stream *to, uint64_t max, uint64_t *ret
         stream->reading = false;
         stream->begin += written;
         if (rc == 0 && copied < max)
-            rc = go_on(stream, &stream->reading);
+            rc = weft__stream_go_on(stream, &stream->reading);
     }
     if (ret_copied != NULL)
         *ret_copied = copied;

@@ -38,6 +38,13 @@ void weft__stream_init_socket(weft_stream *stream, int raw);
 /* The same for one whose member `fd` is open already. */
 void weft__stream_adopt_socket(weft_stream *stream);
 
+/* Looks for cancellation between two steps of one call. Others run meanwhile: `busy`, which is
+ * `reading` or `writing` of the stream, keeps them out, so that calls do not mix. */
+int weft__stream_go_on(struct weft__stream *stream, bool *busy);
+/* weft_stream_write_all by who has looked for cancellation, and that nobody writes. */
+int weft__stream_write_rest(struct weft__stream *stream, const void *buf, size_t len,
+                            size_t *ret_written);
+
 /* chunk.c: memory of read buffers, kept per loop, last in first out. */
 #define WEFT__CHUNK_BYTES 4096u
 unsigned char *weft__chunk_take(struct weft_loop *loop);

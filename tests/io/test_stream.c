@@ -11,6 +11,7 @@
 #include <weft/scope.h>
 #include <weft/task.h>
 
+#include "io/stream_priv.h"
 #include "tests/io/t_io.h"
 
 STREAM_KIT(stream_tcp, stream_kit_tcp)
@@ -250,4 +251,107 @@ TASK_TEST(stream, closing_ends_calls_that_never_wait)
     close_during(all_task);
     close_during(write_task);
     close_during(writev_task);
+}
+
+/* ---- Files ---------------------------------------------------------------------------------- */
+
+static int
+file_of(size_t len)
+{
+    char path[] = "/tmp/weft-stream-XXXXXX";
+    int file = mkstemp(path);
+    cr_assert(file >= 0);
+    unlink(path);
+    cr_assert(ftruncate(file, (off_t)len) == 0);
+    return file;
+}
+
+static int
+send_to_nobody(void *arg)
+{
+    (void)arg;
+    weft_stream reader, writer, ends[2];
+    int file = file_of(100), raw[2];
+    uint64_t written = 1;
+    T_OK(weft_stream_open_pipe(&reader, &writer));
+    weft_stream_close(&reader);
+    T_ERR(-EPIPE, weft_stream_send_file(&writer, file, 0, 100, &written));
+    cr_assert_eq(written, 0);
+    weft_stream_close(&writer);
+    t_socketpair(raw);
+    T_OK(weft_stream_open_fd(&ends[0], raw[0]));
+    T_OK(weft_stream_open_fd(&ends[1], raw[1]));
+    weft_stream_close(&ends[1]);
+    T_ERR(-EPIPE, weft_stream_send_file(&ends[0], file, 0, 100, &written));
+    weft_stream_close(&ends[0]);
+    close(file);
+    return 0;
+}
+
+Test(stream, a_file_sent_to_a_closed_peer_raises_no_signal)
+{
+    signal(SIGPIPE, SIG_DFL);
+    t_run(send_to_nobody, NULL);
+    T_OK(weft_run_here(send_to_nobody, NULL));
+}
+
+struct sending {
+    weft_stream *stream;
+    int file;
+    uint64_t len, written;
+    int rc;
+    bool ended;
+};
+
+static int
+sending_task(void *arg)
+{
+    struct sending *sending = arg;
+    sending->rc =
+        weft_stream_send_file(sending->stream, sending->file, 0, sending->len, &sending->written);
+    sending->ended = true;
+    return 0;
+}
+
+/* Neither by sendfile(2), nor through memory; and a descriptor that was shut down in the middle might
+ * have its number given to somebody else, who would get the file. */
+static void
+write_during(weft_stream *reader, weft_stream *writer)
+{
+    char bytes[1000];
+    int file = file_of(sizeof bytes), caught = 0;
+    struct sending sending = {.stream = writer, .file = file, .len = sizeof bytes};
+    weft__buggify_seed(1); /* so that calls let others run now and then */
+    for (int i = 0; i < 1000 && caught < 5; i++) {
+        weft_group group;
+        sending.ended = false;
+        weft_group_open(&group, NULL);
+        weft_group_spawn(&group, sending_task, &sending);
+        T_OK(weft_yield());
+        if (weft__stream_of(writer)->writing) { /* it has begun */
+            weft__buggify_seed(0);
+            T_ERR(-EBUSY, weft_stream_write(writer, "b", 1));
+            T_ERR(-EBUSY, weft_stream_shutdown(writer));
+            weft__buggify_seed((uint64_t)i + 2);
+            caught++;
+        }
+        T_OK(weft_group_close(&group));
+        T_OK(sending.rc);
+        T_OK(weft_stream_read_exact(reader, bytes, sizeof bytes, NULL));
+        cr_assert(memchr(bytes, 'b', sizeof bytes) == NULL);
+    }
+    weft__buggify_seed(0);
+    cr_assert_gt(caught, 0, "no call was caught in the middle");
+    weft_stream_close(writer);
+    weft_stream_close(reader);
+    close(file);
+}
+
+TASK_TEST(stream, nobody_writes_in_the_middle_of_a_file)
+{
+    weft_stream reader, writer;
+    T_OK(weft_stream_open_pipe(&reader, &writer));
+    write_during(&reader, &writer);
+    T_OK(weft_stream_open_pair(&reader, &writer, 0));
+    write_during(&reader, &writer);
 }

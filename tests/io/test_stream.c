@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <termios.h>
 
 #include <weft/group.h>
 #include <weft/scope.h>
@@ -313,8 +314,8 @@ sending_task(void *arg)
     return 0;
 }
 
-/* Neither by sendfile(2), nor through memory; and a descriptor that was shut down in the middle might
- * have its number given to somebody else, who would get the file. */
+/* Neither by sendfile(2), nor through memory; and a descriptor that was shut down in the middle
+ * might have its number given to somebody else, who would get the file. */
 static void
 write_during(weft_stream *reader, weft_stream *writer)
 {
@@ -354,4 +355,163 @@ TASK_TEST(stream, nobody_writes_in_the_middle_of_a_file)
     write_during(&reader, &writer);
     T_OK(weft_stream_open_pair(&reader, &writer, 0));
     write_during(&reader, &writer);
+}
+
+/* ---- Terminals ------------------------------------------------------------------------------ */
+
+/* Both ends of a pseudo-terminal, which passes bytes on as they are, or line by line. False where
+ * the machine has none. */
+static bool
+open_terminal(weft_stream *outer, weft_stream *inner, bool by_line)
+{
+    int raw = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (raw < 0)
+        return false;
+    cr_assert(grantpt(raw) == 0 && unlockpt(raw) == 0);
+    int terminal = open(ptsname(raw), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (terminal < 0) {
+        close(raw);
+        return false;
+    }
+    struct termios how;
+    T_OK(tcgetattr(terminal, &how));
+    if (by_line)
+        how.c_lflag &= ~(tcflag_t)ECHO;
+    else
+        cfmakeraw(&how);
+    T_OK(tcsetattr(terminal, TCSANOW, &how));
+    T_OK(weft_stream_open_fd(outer, raw));
+    T_OK(weft_stream_open_fd(inner, terminal));
+    return true;
+}
+
+TASK_TEST(stream, a_terminal_gives_lines)
+{
+    weft_stream outer, inner;
+    weft_bytes line;
+    char byte;
+    if (!open_terminal(&outer, &inner, true))
+        return;
+    T_OK(weft_stream_write_all(&outer, "one\ntwo\nthr", 11, NULL));
+    T_ERR(1, weft_stream_read_line(&inner, &line));
+    cr_assert(line.len == 3 && memcmp(line.data, "one", 3) == 0);
+    T_ERR(1, weft_stream_read_line(&inner, &line));
+    cr_assert(line.len == 3 && memcmp(line.data, "two", 3) == 0);
+    /* ^D ends the line, and then, alone, the input: which goes on all the same. */
+    T_OK(weft_stream_write_all(&outer, "\004\004", 2, NULL));
+    T_ERR(1, weft_stream_read_line(&inner, &line));
+    cr_assert(line.len == 3 && memcmp(line.data, "thr", 3) == 0);
+    T_OK(weft_stream_write_all(&outer, "x\n", 2, NULL));
+    T_ERR(1, weft_stream_read(&inner, &byte, 1));
+    cr_assert_eq(byte, 'x');
+    weft_stream_close(&inner);
+    weft_stream_close(&outer);
+}
+
+struct pour {
+    weft_stream *from, *to;
+    size_t len, received;
+    bool wrong;
+};
+
+static int
+pour_in(void *arg)
+{
+    struct pour *pour = arg;
+    unsigned char bytes[3001];
+    for (size_t at = 0; at < pour->len; at += sizeof bytes) {
+        size_t len = pour->len - at < sizeof bytes ? pour->len - at : sizeof bytes;
+        t_bytes_make(bytes, len, 21, at);
+        int rc = weft_stream_write_all(pour->from, bytes, len, NULL);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int
+pour_out(void *arg)
+{
+    struct pour *pour = arg;
+    unsigned char bytes[5000];
+    while (pour->received < pour->len) {
+        ssize_t n = weft_stream_read(pour->to, bytes, sizeof bytes);
+        if (n <= 0)
+            return n < 0 ? (int)n : -EPIPE;
+        pour->wrong = pour->wrong || !t_bytes_match(bytes, (size_t)n, 21, pour->received);
+        pour->received += (size_t)n;
+    }
+    return 0;
+}
+
+TASK_TEST(stream, a_terminal_carries_bytes_both_ways_at_once)
+{
+    weft_stream outer, inner;
+    if (!open_terminal(&outer, &inner, false))
+        return;
+    struct pour in = {.from = &outer, .to = &inner, .len = 200000 / T_SLOW};
+    struct pour out = {.from = &inner, .to = &outer, .len = 200000 / T_SLOW};
+    weft_group group;
+    weft_group_open(&group, NULL);
+    weft_group_spawn(&group, pour_in, &in);
+    weft_group_spawn(&group, pour_out, &in);
+    weft_group_spawn(&group, pour_in, &out);
+    weft_group_spawn(&group, pour_out, &out);
+    T_OK(weft_group_close(&group));
+    cr_assert(!in.wrong && !out.wrong);
+    weft_stream_close(&inner);
+    weft_stream_close(&outer);
+}
+
+static int
+read_byte(void *arg)
+{
+    char byte;
+    ssize_t n = weft_stream_read(arg, &byte, 1);
+    return n < 0 ? (int)n : 0;
+}
+
+TASK_TEST(stream, a_terminal_that_is_hung_up_wakes_who_reads)
+{
+    weft_stream outer, inner;
+    if (!open_terminal(&outer, &inner, false))
+        return;
+    weft_group group;
+    weft_group_open(&group, NULL);
+    weft_group_spawn(&group, read_byte, &outer);
+    for (int i = 0; i < 5; i++)
+        T_OK(weft_yield());
+    weft_stream_close(&inner);
+    T_ERR(-EIO, weft_group_close(&group));
+    weft_stream_close(&outer);
+}
+
+/* What can be read from is not closed by a shutdown, which could only close it altogether. */
+TASK_TEST(stream, what_cannot_end_its_writing_alone_says_so)
+{
+    weft_stream outer, inner, reader, writer;
+    char byte;
+    if (open_terminal(&outer, &inner, false)) {
+        weft_group group;
+        weft_group_open(&group, NULL);
+        weft_group_spawn(&group, read_byte, &inner);
+        for (int i = 0; i < 5; i++)
+            T_OK(weft_yield());
+        T_ERR(-EOPNOTSUPP, weft_stream_shutdown(&inner));
+        T_OK(weft_stream_write_all(&outer, "xy", 2, NULL));
+        T_OK(weft_group_close(&group));
+        T_ERR(1, weft_stream_read(&inner, &byte, 1));
+        cr_assert_eq(byte, 'y');
+        weft_stream_close(&inner);
+        weft_stream_close(&outer);
+    }
+    T_OK(weft_stream_open_pipe(&reader, &writer));
+    T_ERR(-EOPNOTSUPP, weft_stream_shutdown(&reader));
+    T_OK(weft_stream_write_all(&writer, "z", 1, NULL));
+    T_OK(weft_stream_shutdown(&writer));
+    T_OK(weft_stream_shutdown(&writer));
+    T_ERR(1, weft_stream_read(&reader, &byte, 1));
+    T_OK(weft_stream_read(&reader, &byte, 1));
+    weft_stream_close(&reader);
+    weft_stream_close(&writer);
 }

@@ -21,6 +21,82 @@ STREAM_KIT(stream_pipe, stream_kit_pipe)
 STREAM_KIT(stream_memory, stream_kit_memory)
 STREAM_KIT(stream_tiny, stream_kit_tiny)
 
+/* ---- A transport of somebody else's: over memory, a byte at a time -------------------------- */
+
+struct dribble {
+    weft_stream below;
+};
+
+static weft_stream *
+below_of(weft_stream *stream)
+{
+    return &((struct dribble *)stream->state)->below;
+}
+
+static ssize_t
+dribble_try_read(weft_stream *stream, void *buf, size_t len)
+{
+    (void)len;
+    return below_of(stream)->transport->try_read(below_of(stream), buf, 1);
+}
+
+static ssize_t
+dribble_try_writev(weft_stream *stream, const struct iovec *vectors, int n)
+{
+    while (n > 1 && vectors->iov_len == 0) {
+        vectors++;
+        n--;
+    }
+    struct iovec one = {.iov_base = vectors->iov_base, .iov_len = 1};
+    return below_of(stream)->transport->try_writev(below_of(stream), &one, 1);
+}
+
+static int
+dribble_wait(weft_stream *stream, unsigned what)
+{
+    return below_of(stream)->transport->wait(below_of(stream), what);
+}
+
+static int
+dribble_shutdown(weft_stream *stream)
+{
+    return weft_stream_shutdown(below_of(stream));
+}
+
+static void
+dribble_close(weft_stream *stream)
+{
+    weft_stream_close(below_of(stream));
+    free(stream->state);
+}
+
+static const weft_transport dribble_transport = {.name = "dribble",
+                                                 .try_read = dribble_try_read,
+                                                 .try_writev = dribble_try_writev,
+                                                 .wait = dribble_wait,
+                                                 .shutdown = dribble_shutdown,
+                                                 .close = dribble_close};
+
+static int
+open_dribble(weft_stream *a, weft_stream *b)
+{
+    struct dribble *x = calloc(1, sizeof *x), *y = calloc(1, sizeof *y);
+    int rc = weft_stream_open_pair(&x->below, &y->below, 1000);
+    if (rc < 0) {
+        free(x);
+        free(y);
+        return rc;
+    }
+    weft_stream_open(a, &dribble_transport, x);
+    weft_stream_open(b, &dribble_transport, y);
+    return 0;
+}
+
+static const struct stream_maker stream_kit_dribble = {
+    .name = "a byte at a time", .duplex = true, .half_close = true, .open = open_dribble};
+
+STREAM_KIT(stream_dribble, stream_kit_dribble)
+
 TestSuite(stream, .timeout = 120);
 
 /* ---- Closed by another task ----------------------------------------------------------------- */

@@ -543,7 +543,13 @@ weft_stream_shutdown(weft_stream *public)
         return -EBADF;
     if (stream->writing)
         return -EBUSY;
-    return stream->transport->shutdown != NULL ? stream->transport->shutdown(public) : -EOPNOTSUPP;
+    if (stream->transport->shutdown == NULL)
+        return -EOPNOTSUPP;
+    stream->writing = true; /* it may wait */
+    rc = stream->transport->shutdown(public);
+    if (stream->transport != NULL)
+        stream->writing = false;
+    return rc;
 }
 
 int

@@ -74,7 +74,8 @@ void weft_stream_open(weft_stream *stream, const weft_transport *transport, void
  *
  * raw      as for weft_fd_open: made non-blocking, and weft's from then on
  *
- * Returns  0; errors of weft_fd_open (raw is still the caller's)
+ * Returns  0; -EPROTOTYPE for a socket of datagrams; errors of weft_fd_open (raw is still the
+ *          caller's)
  * Waits    no
  * Threads  tasks; the stream belongs to their loop from then on
  * Source   asyncio.open_connection(sock=), loop.connect_read_pipe
@@ -321,7 +322,8 @@ WEFT_WAITS int weft_stream_send_file(weft_stream *stream, int file, uint64_t off
  *
  * Reading goes on. TLS sends its close_notify and shuts the transport below down.
  *
- * Returns  0; -ENOTCONN; -EOPNOTSUPP; errors of weft_stream_write
+ * Returns  0; -ENOTCONN; -EOPNOTSUPP where nothing can say it (a terminal, the reading end of a
+ *          pipe); errors of weft_stream_write
  * Waits    yes; looks for cancellation first
  * Threads  tasks of the loop that owns stream
  * Source   asyncio StreamWriter.write_eof, shutdown(2)

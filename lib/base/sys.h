@@ -99,12 +99,9 @@ weft__sys_pread(int fd, void *buf, size_t len, off_t offset)
     WEFT__SYS_RETRY(ssize_t, pread(fd, buf, len, offset));
 }
 
-/* *offset is moved by what was sent. */
-static inline ssize_t
-weft__sys_sendfile(int to, int from, off_t *offset, size_t len)
-{
-    WEFT__SYS_RETRY(ssize_t, sendfile(to, from, offset, len));
-}
+/* sendfile(2) without SIGPIPE, which it raises for sockets as for pipes. *offset is moved by what
+ * was sent. */
+ssize_t weft__sys_sendfile_quietly(int to, int from, off_t *offset, size_t len);
 
 static inline int
 weft__sys_shutdown(int fd, int how)

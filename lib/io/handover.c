@@ -215,10 +215,12 @@ weft__handover_ask(const char *path, struct weft__heir *heir)
 {
     weft_scope scope;
     weft_scope_open(&scope, weft_now() + ANSWER_WITHIN);
-    int rc;
-    do
-        rc = ask(path, heir);
-    while (rc == -ECONNRESET || rc == -EPIPE); /* it was just taken over: the next one is there */
+    int rc = ask(path, heir);
+    while (rc == -ECONNRESET || rc == -EPIPE) { /* it was just taken over: the next one is there */
+        rc = weft_sleep(WEFT_MS(10));           /* or it knows nothing better than to hang up */
+        if (rc == 0)
+            rc = ask(path, heir);
+    }
     if (weft_scope_close(&scope) == -ETIMEDOUT && rc == -ETIMEDOUT)
         rc = -ETIME;
     if (rc < 0 && rc != -ECANCELED && rc != -ETIMEDOUT)

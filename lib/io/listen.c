@@ -7,16 +7,21 @@
  */
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
 #include <weft/error.h>
+#include <weft/time.h>
 
 #include "base/mem.h"
 #include "base/sys.h"
 #include "io/listen_priv.h"
 
 #define GIVEN_MAX 256
+#define WITHOUT INT_MIN
+#define LOCK_PAUSE WEFT_MS(10)
+#define LOCK_TRIES 100
 
 static const struct sockaddr *
 raw_address(const weft_address *address)
@@ -50,8 +55,9 @@ weft__socket_file_remove(struct weft__socket_file *file)
     file->path[0] = '\0';
 }
 
-/* Keeps two servers that start at once from replacing each other's file: the folder's lock, or -1
- * where there is none to be had. */
+/* Keeps two servers that start at once from replacing each other's file: the folder's lock, or
+ * WITHOUT where there is none to be had, nor in a second: it is not a server that holds it so long.
+ * A cancellation. */
 static int
 lock_folder(const char *path)
 {
@@ -64,11 +70,19 @@ lock_folder(const char *path)
         slash[slash == folder] = '\0';
     int fd = weft__sys_open(folder, O_RDONLY | O_DIRECTORY);
     if (fd < 0)
-        return -1;
+        return WITHOUT;
     int rc = weft__sys_flock(fd, LOCK_EX | LOCK_NB);
+    for (int tries = 0; rc == -EAGAIN && tries < LOCK_TRIES; tries++) {
+        rc = weft_sleep(LOCK_PAUSE);
+        if (rc < 0) {
+            weft__sys_close(fd);
+            return rc;
+        }
+        rc = weft__sys_flock(fd, LOCK_EX | LOCK_NB);
+    }
     if (rc < 0) {
         weft__sys_close(fd);
-        return rc == -EAGAIN ? -EAGAIN : -1;
+        return WITHOUT;
     }
     return fd;
 }
@@ -115,8 +129,8 @@ weft__listen_unix(const char *path, int type, unsigned mode, int backlog,
     int raw = weft__sys_socket(AF_UNIX, type, 0);
     if (raw < 0)
         return raw;
-    int folder = abstract ? -1 : lock_folder(path);
-    int rc = folder == -EAGAIN ? -EADDRINUSE : 0; /* another server is just starting there */
+    int folder = abstract ? WITHOUT : lock_folder(path);
+    int rc = folder < 0 && folder != WITHOUT ? folder : 0;
     if (rc == 0 && !abstract)
         rc = remove_stale(&address, size, type);
     if (rc == 0)

@@ -63,7 +63,7 @@ weft_stream_close(weft_stream *public)
     struct weft__stream *stream = open_stream(public);
     if (stream == NULL)
         return;
-    if (stream->chunk != NULL)
+    if (stream->chunk != NULL && !stream->lent)
         chunk_free(stream);
     const weft_transport *transport = stream->transport;
     transport->close(public);
@@ -112,6 +112,7 @@ weft_stream_consume(weft_stream *public, size_t len)
     if (stream == NULL)
         return;
     weft__assert(len <= buffered(stream), "more was consumed than the buffer of a stream holds");
+    weft__assert(!stream->lent, "bytes of a stream were consumed while they are copied");
     stream->begin += len;
 }
 
@@ -173,6 +174,17 @@ wait_to_read(struct weft__stream *stream)
     int rc = stream->transport->wait((weft_stream *)(void *)stream, WEFT_STREAM_READ);
     if (rc != -EBADF) /* it may be gone */
         stream->reading = false;
+    return rc;
+}
+
+int
+weft__stream_go_on(struct weft__stream *stream, bool *busy)
+{
+    *busy = true;
+    int rc = weft_checkpoint();
+    if (stream->transport == NULL)
+        return -EBADF;
+    *busy = false;
     return rc;
 }
 
@@ -240,42 +252,46 @@ take(struct weft__stream *stream, void *buf, size_t len)
     return n;
 }
 
-ssize_t
-weft_stream_read(weft_stream *public, void *buf, size_t len)
+/* What has come, or what comes, into memory of at least a byte. */
+static ssize_t
+read_some(struct weft__stream *stream, void *buf, size_t len)
 {
-    struct weft__stream *stream;
-    int rc = begin_read(public, &stream);
-    if (rc < 0)
-        return rc;
-    if (len == 0)
-        return 0;
     size_t had = take(stream, buf, len);
     if (had > 0)
         return (ssize_t)had;
     for (;;) {
-        ssize_t n = stream->transport->try_read(public, buf, len);
+        ssize_t n = stream->transport->try_read((weft_stream *)(void *)stream, buf, len);
         if (n != -EAGAIN)
             return n;
-        rc = wait_to_read(stream);
+        int rc = wait_to_read(stream);
         if (rc < 0)
             return rc;
     }
 }
 
+ssize_t
+weft_stream_read(weft_stream *public, void *buf, size_t len)
+{
+    struct weft__stream *stream;
+    int rc = begin_read(public, &stream);
+    if (rc < 0 || len == 0)
+        return rc;
+    return read_some(stream, buf, len);
+}
+
 int
 weft_stream_read_exact(weft_stream *public, void *buf, size_t len, size_t *ret_read)
 {
+    struct weft__stream *stream;
     size_t had = 0;
-    int rc = 0;
-    do {
-        ssize_t n = weft_stream_read(public, (char *)buf + had, len - had);
-        if (n < 0)
-            rc = (int)n;
-        else if (n == 0 && len > had)
-            rc = WEFT_E_END;
-        else
-            had += (size_t)n;
-    } while (rc == 0 && had < len);
+    int rc = begin_read(public, &stream);
+    while (rc == 0 && had < len) {
+        ssize_t n = read_some(stream, (char *)buf + had, len - had);
+        if (n <= 0)
+            rc = n < 0 ? (int)n : WEFT_E_END;
+        else if ((had += (size_t)n) < len)
+            rc = weft__stream_go_on(stream, &stream->reading);
+    }
     if (ret_read != NULL)
         *ret_read = had;
     return rc;
@@ -308,11 +324,9 @@ find(weft_stream *public, const void *separator, size_t separator_len, size_t *r
         ssize_t n = fill(stream);
         if (n <= 0)
             return n < 0 ? (int)n : WEFT_E_END;
-        rc = weft_checkpoint(); /* a peer may send and send */
+        rc = weft__stream_go_on(stream, &stream->reading); /* a peer may send and send */
         if (rc < 0)
             return rc;
-        if (open_stream(public) != stream)
-            return -EBADF;
     }
 }
 
@@ -362,11 +376,9 @@ weft_stream_read_line(weft_stream *public, weft_bytes *ret_line)
 int
 weft_stream_read_all(weft_stream *public, weft_buf *out, size_t max)
 {
-    for (;;) {
-        struct weft__stream *stream;
-        int rc = begin_read(public, &stream);
-        if (rc < 0)
-            return rc;
+    struct weft__stream *stream;
+    int rc = begin_read(public, &stream);
+    while (rc == 0) {
         if (buffered(stream) == 0) {
             ssize_t n = fill(stream);
             if (n <= 0)
@@ -380,9 +392,9 @@ weft_stream_read_all(weft_stream *public, weft_buf *out, size_t max)
             return rc;
         stream->begin += len;
         max -= len;
-        if (buffered(stream) > 0)
-            return -EMSGSIZE;
+        rc = buffered(stream) > 0 ? -EMSGSIZE : weft__stream_go_on(stream, &stream->reading);
     }
+    return rc;
 }
 
 /* ---- Writing ------------------------------------------------------------------------------- */
@@ -414,17 +426,14 @@ wait_to_write(struct weft__stream *stream)
 
 /* Writes some of what the vectors hold, which is at least a byte. */
 static ssize_t
-write_some(weft_stream *public, const struct iovec *vectors, int n_vectors)
+write_some(struct weft__stream *stream, const struct iovec *vectors, int n_vectors)
 {
-    struct weft__stream *stream;
-    int rc = begin_write(public, &stream);
-    if (rc < 0)
-        return rc;
     for (;;) {
-        ssize_t n = stream->transport->try_writev(public, vectors, n_vectors);
+        ssize_t n =
+            stream->transport->try_writev((weft_stream *)(void *)stream, vectors, n_vectors);
         if (n != -EAGAIN)
             return n;
-        rc = wait_to_write(stream);
+        int rc = wait_to_write(stream);
         if (rc < 0)
             return rc;
     }
@@ -433,27 +442,44 @@ write_some(weft_stream *public, const struct iovec *vectors, int n_vectors)
 ssize_t
 weft_stream_write(weft_stream *public, const void *buf, size_t len)
 {
-    if (len == 0) {
-        struct weft__stream *stream;
-        return begin_write(public, &stream);
-    }
+    struct weft__stream *stream;
+    int rc = begin_write(public, &stream);
+    if (rc < 0 || len == 0)
+        return rc;
     struct iovec vector = {.iov_base = (void *)(uintptr_t)buf, .iov_len = len};
-    return write_some(public, &vector, 1);
+    return write_some(stream, &vector, 1);
+}
+
+int
+weft__stream_write_rest(struct weft__stream *stream, const void *buf, size_t len,
+                        size_t *ret_written)
+{
+    size_t written = 0;
+    int rc = 0;
+    while (rc == 0 && written < len) {
+        struct iovec vector = {.iov_base = (char *)(uintptr_t)buf + written,
+                               .iov_len = len - written};
+        ssize_t n = write_some(stream, &vector, 1);
+        if (n <= 0)
+            rc = n < 0 ? (int)n : -EIO; /* 0 bytes of some: it would go on for ever */
+        else if ((written += (size_t)n) < len)
+            rc = weft__stream_go_on(stream, &stream->writing);
+    }
+    *ret_written = written;
+    return rc;
 }
 
 int
 weft_stream_write_all(weft_stream *public, const void *buf, size_t len, size_t *ret_written)
 {
+    struct weft__stream *stream;
     size_t written = 0;
-    ssize_t n;
-    do {
-        n = weft_stream_write(public, (const char *)buf + written, len - written);
-        if (n > 0)
-            written += (size_t)n;
-    } while (n > 0 && written < len);
+    int rc = begin_write(public, &stream);
+    if (rc == 0)
+        rc = weft__stream_write_rest(stream, buf, len, &written);
     if (ret_written != NULL)
         *ret_written = written;
-    return n < 0 ? (int)n : 0;
+    return rc;
 }
 
 /* The next vectors to write, without empty ones, after `skip` bytes of the first. */
@@ -475,9 +501,10 @@ window(struct iovec *out, const struct iovec *vectors, int n, size_t skip)
 int
 weft_stream_writev(weft_stream *public, const struct iovec *vectors, int n, size_t *ret_written)
 {
+    struct weft__stream *stream;
     size_t written = 0, skip = 0;
-    ssize_t rc = 0;
-    for (;;) {
+    int rc = begin_write(public, &stream);
+    while (rc == 0) {
         while (n > 0 && skip >= vectors->iov_len) {
             skip -= vectors->iov_len;
             vectors++;
@@ -485,19 +512,24 @@ weft_stream_writev(weft_stream *public, const struct iovec *vectors, int n, size
         }
         if (n == 0)
             break;
+        if (written > 0) {
+            rc = weft__stream_go_on(stream, &stream->writing);
+            if (rc < 0)
+                break;
+        }
         struct iovec now[WINDOW];
         int used = window(now, vectors, n, skip);
-        rc = write_some(public, now, used);
-        if (rc < 0)
+        ssize_t some = write_some(stream, now, used);
+        if (some <= 0) {
+            rc = some < 0 ? (int)some : -EIO;
             break;
-        written += (size_t)rc;
-        skip += (size_t)rc;
+        }
+        written += (size_t)some;
+        skip += (size_t)some;
     }
-    if (rc == 0)
-        rc = weft_stream_write(public, NULL, 0); /* nothing to write: looks all the same */
     if (ret_written != NULL)
         *ret_written = written;
-    return rc < 0 ? (int)rc : 0;
+    return rc;
 }
 
 int
@@ -511,42 +543,48 @@ weft_stream_shutdown(weft_stream *public)
         return -EBADF;
     if (stream->writing)
         return -EBUSY;
-    return stream->transport->shutdown != NULL ? stream->transport->shutdown(public) : -EOPNOTSUPP;
+    if (stream->transport->shutdown == NULL)
+        return -EOPNOTSUPP;
+    stream->writing = true; /* it may wait */
+    rc = stream->transport->shutdown(public);
+    if (stream->transport != NULL)
+        stream->writing = false;
+    return rc;
 }
 
 int
 weft_stream_copy(weft_stream *from, weft_stream *to, uint64_t max, uint64_t *ret_copied)
 {
+    struct weft__stream *stream;
     uint64_t copied = 0;
-    int rc = 0;
-    while (copied < max) {
-        struct weft__stream *stream;
-        rc = begin_read(from, &stream);
-        if (rc < 0)
-            break;
+    int rc = begin_read(from, &stream);
+    while (rc == 0 && copied < max) {
         if (buffered(stream) == 0) {
             ssize_t n = fill(stream);
-            rc = (int)n;
-            if (n <= 0)
+            if (n <= 0) {
+                rc = (int)n;
                 break;
+            }
         }
         size_t len = buffered(stream), written = 0;
         if (len > max - copied)
             len = (size_t)(max - copied);
-        /* Nobody reads while we write, or the bytes could move. */
-        stream->reading = true;
+        /* Nobody reads while we write, or the bytes could move; who closes leaves them to us. */
+        stream->reading = stream->lent = true;
         rc = weft_stream_write_all(to, stream->chunk + stream->begin, len, &written);
+        stream->lent = false;
         copied += written;
-        if (open_stream(from) != stream) {
+        if (stream->transport == NULL) {
+            chunk_free(stream);
             rc = -EBADF;
             break;
         }
         stream->reading = false;
         stream->begin += written;
-        if (rc < 0)
-            break;
+        if (rc == 0 && copied < max)
+            rc = weft__stream_go_on(stream, &stream->reading);
     }
     if (ret_copied != NULL)
         *ret_copied = copied;
-    return rc < 0 ? rc : 0;
+    return rc;
 }

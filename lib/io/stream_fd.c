@@ -1,6 +1,6 @@
 /*
  * stream_fd.c - the transports of descriptors: stream sockets, and everything else that can be
- * polled (pipes, terminals), which ends its writing by closing.
+ * polled: pipes, which end their writing by closing, and terminals, which cannot end it.
  */
 #include <errno.h>
 #include <string.h>
@@ -92,6 +92,13 @@ pipe_raw(weft_stream *stream)
 static int
 pipe_shut_down(weft_stream *stream)
 {
+    if (fd_of(stream)->loop == NULL)
+        return 0;
+    int flags = weft__sys_fcntl_getfl(fd_of(stream)->raw);
+    if (flags < 0)
+        return flags;
+    if ((flags & O_ACCMODE) != O_WRONLY)
+        return -EOPNOTSUPP; /* it is read from, too */
     close_fd(stream);
     return 0;
 }

@@ -32,8 +32,9 @@ piece_read(void *arg)
 
 /* Through memory, read where it may block. */
 static int
-through_memory(weft_stream *stream, int file, uint64_t offset, uint64_t len, uint64_t *written)
+through_memory(weft_stream *public, int file, uint64_t offset, uint64_t len, uint64_t *written)
 {
+    struct weft__stream *stream = weft__stream_of(public);
     struct piece piece = {.file = file, .bytes = weft__alloc(PIECE_BYTES)};
     if (piece.bytes == NULL)
         return -ENOMEM;
@@ -42,13 +43,19 @@ through_memory(weft_stream *stream, int file, uint64_t offset, uint64_t len, uin
         uint64_t left = len - *written;
         piece.offset = (off_t)(offset + *written);
         piece.len = left < PIECE_BYTES ? (size_t)left : PIECE_BYTES;
+        stream->writing = true; /* nobody writes in between */
         rc = weft_blocking(piece_read, &piece);
+        if (stream->transport == NULL) {
+            rc = -EBADF;
+            break;
+        }
+        stream->writing = false;
         if (rc == 0 && piece.n <= 0)
             rc = piece.n < 0 ? (int)piece.n : WEFT_E_END;
         if (rc < 0)
             break;
         size_t sent = 0;
-        rc = weft_stream_write_all(stream, piece.bytes, (size_t)piece.n, &sent);
+        rc = weft__stream_write_rest(stream, piece.bytes, (size_t)piece.n, &sent);
         *written += sent;
     }
     weft__free(piece.bytes);
@@ -60,19 +67,15 @@ static int
 by_sendfile(weft_stream *public, int raw, int file, uint64_t offset, uint64_t len,
             uint64_t *written)
 {
+    struct weft__stream *stream = weft__stream_of(public);
     while (*written < len) {
-        int rc = weft_checkpoint();
+        int rc = weft__stream_go_on(stream, &stream->writing);
         if (rc < 0)
             return rc;
-        struct weft__stream *stream = weft__stream_of(public);
-        if (stream->transport == NULL)
-            return -EBADF;
-        if (stream->writing)
-            return -EBUSY;
         uint64_t left = len - *written;
         off_t at = (off_t)(offset + *written);
-        ssize_t n =
-            weft__sys_sendfile(raw, file, &at, left < SENDFILE_MAX ? (size_t)left : SENDFILE_MAX);
+        ssize_t n = weft__sys_sendfile_quietly(raw, file, &at,
+                                               left < SENDFILE_MAX ? (size_t)left : SENDFILE_MAX);
         if (n > 0) {
             *written += (uint64_t)n;
         } else if (n == -EAGAIN) {

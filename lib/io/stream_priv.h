@@ -20,6 +20,7 @@ struct weft__stream {
     size_t limit;      /* of end - begin */
     bool reading;      /* a task waits to read */
     bool writing;
+    bool lent;          /* the chunk is being written from: it is freed by who does that */
     bool eager;         /* the last read filled all the room there was: make more */
     struct weft__fd fd; /* of weft_stream_open_fd */
 };
@@ -36,6 +37,13 @@ weft__stream_of(weft_stream *public)
 void weft__stream_init_socket(weft_stream *stream, int raw);
 /* The same for one whose member `fd` is open already. */
 void weft__stream_adopt_socket(weft_stream *stream);
+
+/* Looks for cancellation between two steps of one call. Others run meanwhile: `busy`, which is
+ * `reading` or `writing` of the stream, keeps them out, so that calls do not mix. */
+int weft__stream_go_on(struct weft__stream *stream, bool *busy);
+/* weft_stream_write_all by who has looked for cancellation, and that nobody writes. */
+int weft__stream_write_rest(struct weft__stream *stream, const void *buf, size_t len,
+                            size_t *ret_written);
 
 /* chunk.c: memory of read buffers, kept per loop, last in first out. */
 #define WEFT__CHUNK_BYTES 4096u

@@ -755,6 +755,37 @@ KIT(closing_wakes_the_writer)
     cr_assert_eq(filler.rc, -EBADF);
 }
 
+static int
+shut_a_down(void *arg)
+{
+    *(int *)arg = weft_stream_shutdown(&a);
+    return 0;
+}
+
+/* Of transports that have something to say then, for which there is no room. */
+KIT(closing_wakes_who_shuts_down)
+{
+    struct filler filler = {.stream = &a};
+    int rc = 1;
+    weft_group group;
+    weft_group_open(&group, NULL);
+    weft_group_spawn(&group, fill_up, &filler);
+    let_it_fill(&filler);
+    weft_group_cancel(&group);
+    weft_ignore(weft_group_close(&group));
+    weft_group_open(&group, NULL);
+    weft_group_spawn(&group, shut_a_down, &rc);
+    for (int i = 0; i < 5; i++)
+        T_OK(weft_yield());
+    if (rc == 1) {
+        T_ERR(-EBUSY, weft_stream_write(&a, "x", 1));
+        T_ERR(-EBUSY, weft_stream_shutdown(&a));
+    }
+    weft_stream_close(&a);
+    T_OK(weft_group_close(&group));
+    cr_assert(rc == 0 || rc == -EBADF, "%d", rc);
+}
+
 KIT(a_second_reader_is_refused)
 {
     ssize_t n = -1;

@@ -60,6 +60,7 @@ extern const struct stream_maker stream_kit_tcp, stream_kit_unix, stream_kit_pip
     each(suite, maker, a_write_that_is_cancelled_tells_how_far_it_came) \
     each(suite, maker, closing_wakes_the_reader) \
     each(suite, maker, closing_wakes_the_writer) \
+    each(suite, maker, closing_wakes_who_shuts_down) \
     each(suite, maker, a_second_reader_is_refused) \
     each(suite, maker, a_second_writer_is_refused) \
     each(suite, maker, a_closed_stream_refuses_everything) \

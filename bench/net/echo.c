@@ -1,6 +1,6 @@
 /*
- * echo.c - what an echo server on weft costs of CPU for each request, by descriptors and by streams,
- * beside raw epoll and raw libevent.
+ * echo.c - what an echo server on weft costs of CPU for each request, by descriptors and by
+ * streams, beside raw epoll and raw libevent.
  *
  * Each server is a process of its own on the first CPU, the client is this process on the second
  * one. A fixed number of requests goes to each server in turn, again and again, so that whatever

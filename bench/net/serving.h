@@ -1,5 +1,5 @@
 /*
- * serving.h - servers as processes of their own, pinned to a CPU, and the account of their CPU time.
+ * serving.h - servers as processes of their own, pinned to a CPU, and the account of their time.
  */
 #ifndef BENCH_SERVING_H
 #define BENCH_SERVING_H

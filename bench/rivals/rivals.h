@@ -19,7 +19,7 @@ int rival_libevent_echo(int listener);
 /* The same over TLS, on OpenSSL and level-triggered epoll: certificate and key are PEM files. */
 int rival_openssl_echo(int listener, const char *certificate, const char *key);
 
-/* "hello" to whatever ends in an empty line, on raw epoll: no HTTP is read. What the kernel costs. */
+/* "hello" to whatever ends in an empty line, on raw epoll; no HTTP is read: the kernel's cost. */
 int rival_epoll_http(int listener);
 
 /* "hello" from libevent's HTTP server. */

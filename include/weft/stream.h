@@ -106,8 +106,8 @@ int weft_stream_open_pipe(weft_stream *reader, weft_stream *writer);
 /*
  * weft_stream_close - end a stream; who waits for it gets -EBADF
  *
- * What was written reaches a socket's peer all the same, unless bytes from it were not read. What is
- * in the read buffer is dropped. TLS says good-bye in weft_stream_shutdown, not here.
+ * What was written reaches a socket's peer all the same, unless bytes from it were not read. What
+ * is in the read buffer is dropped. TLS says good-bye in weft_stream_shutdown, not here.
  *
  * stream   may be closed already
  *

@@ -146,8 +146,9 @@ weft_task *weft_task_self(void);
  * task     NULL means the calling task
  *
  * Returns  bytes, to the page; exact to the word with weft_options.measure_stacks. Without it
- *          an earlier task on the same, reused stack may have gone deeper, what was given back to
- *          the kernel while the task waited is not counted, and 0 for a task that has ended. 0 for a task of weft_run_here, which has its thread's stack
+ *          an earlier task on the same, reused stack may have gone deeper, and what was given back
+ *          to the kernel while the task waited is not counted. 0 for a task that has ended, and for
+ *          one of weft_run_here, which has its thread's stack
  * Waits    no
  * Threads  any that owns a handle
  * Source   uxTaskGetStackHighWaterMark (FreeRTOS)

@@ -23,8 +23,8 @@ weft__sys_futex_wake(uint32_t *word, int count)
     (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
 }
 
-/* A pipe has no MSG_NOSIGNAL. So the signal is kept from this thread, and the one our own write made
- * is taken away again. */
+/* A pipe has no MSG_NOSIGNAL. So the signal is kept from this thread, and the one our own write
+ * made is taken away again. */
 ssize_t
 weft__sys_writev_quietly(int fd, const struct iovec *vectors, int n)
 {

@@ -2,8 +2,8 @@
  * access_log.c - lines about requests, off the hot path.
  *
  * A loop adds its lines to a buffer of its own. A task of the loop hands the buffer over to the
- * executor a second after the first line, or when it is half full. While a write is under way the buffer fills up
- * to a limit; beyond it lines are dropped and counted.
+ * executor a second after the first line, or when it is half full. While a write is under way the
+ * buffer fills up to a limit; beyond it lines are dropped and counted.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,8 +1,8 @@
 /*
  * chunk.c - memory of read buffers.
  *
- * A connection has a buffer only while bytes are in it, so a loop with 10,000 idle connections needs
- * a handful. The one given back last is still in the CPU's cache and is taken first.
+ * A connection has a buffer only while bytes are in it, so a loop with 10,000 idle connections
+ * needs a handful. The one given back last is still in the CPU's cache and is taken first.
  */
 #include "base/mem.h"
 #include "io/stream_priv.h"

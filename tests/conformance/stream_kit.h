@@ -3,8 +3,8 @@
  *
  *     STREAM_KIT(stream_tcp, stream_kit_tcp)
  *
- * makes a suite with one test for each behaviour. A maker opens two ends on the calling task's loop:
- * what is written to `a` is read from `b`, and the other way round where it is duplex.
+ * makes a suite with one test for each behaviour. A maker opens two ends on the calling task's
+ * loop: what is written to `a` is read from `b`, and the other way round where it is duplex.
  */
 #ifndef WEFT_TESTS_STREAM_KIT_H
 #define WEFT_TESTS_STREAM_KIT_H

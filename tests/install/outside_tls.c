@@ -15,11 +15,13 @@ meet(void *arg)
     int rc = weft_stream_open_pair(&near, &far, 0);
     if (rc < 0)
         return rc;
-    weft_stream_close(&far);
-    rc = weft_tls_client(&tls, &near, context, "example.org");
+    rc = weft_stream_shutdown(&far);
+    if (rc == 0)
+        rc = weft_tls_client(&tls, &near, context, "example.org");
     if (rc == 0)
         weft_stream_close(&tls);
     weft_stream_close(&near);
+    weft_stream_close(&far);
     return rc;
 }
 

@@ -396,7 +396,7 @@ clean:
 help:
 	@printf '%s\n' \
 	'make              library (static and shared), tools, examples, benches, in build/release' \
-	'make test         all tests, examples and models; FILTER="task/*" for some unit tests' \
+	'make test         all tests, examples, strangers and models; FILTER="task/*" for some unit tests' \
 	'make compare      one job under every model, measured: table, JSON and SVG in build/compare' \
 	'make bench        the micro and network benchmarks, one after the other' \
 	'make rivals       the same cases in Go, Tokio, libuv and asyncio, where they are, beside ours' \

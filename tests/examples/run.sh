@@ -147,7 +147,8 @@ copies_a_tree() {
     timeout 20 "$bin/file_copy" "$work/tree" "$work/copy" >"$work/got" || return
     cat "$work/got"
     diff -r "$work/tree" "$work/copy" && [ -x "$work/copy/c/script" ] &&
-        [ -z "$(find "$work/copy" -name '*.part')" ] && grep -q '^3 files, 1000010 bytes' "$work/got"
+        [ -z "$(find "$work/copy" -name '*.part')" ] &&
+        grep -q '^3 files, 1000010 bytes' "$work/got"
 }
 
 copies_a_file() {

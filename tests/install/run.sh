@@ -96,8 +96,12 @@ loads_none_of() { # LIBRARY PATTERN
     ! grep -E "$2|not found" "$work/loaded"
 }
 
+files_of() { # FOLDER
+    (cd "$1" && find . ! -type d | sort)
+}
+
 headers_are_there() {
-    diff <(cd include && find . -name '*.h' | sort) <(cd "$prefix/include" && find . -name '*.h' | sort)
+    diff <(files_of include) <(files_of "$prefix/include")
 }
 
 tools() {
@@ -105,10 +109,6 @@ tools() {
     for tool in "$prefix"/bin/*; do
         ! LD_LIBRARY_PATH=$lib ldd "$tool" | grep -E 'not found|libssl|libcurl|libcares' || return 1
     done
-}
-
-files_of() { # FOLDER
-    (cd "$1" && find . ! -type d | sort)
 }
 
 into_destdir() { # as packagers do: the same files, and .pc files that know nothing of it
@@ -135,12 +135,14 @@ for library in weft weft-dns weft-tls weft-http; do
         check "$library, shared, $standard" shared "$library" "$standard"
         check "$library, its archives, $standard" archives "$library" "$standard"
         # libcurl is not to be had with all that it needs as archives.
-        [ "$library" = weft-http ] || check "$library, static, $standard" static "$library" "$standard"
+        [ "$library" = weft-http ] ||
+            check "$library, static, $standard" static "$library" "$standard"
     done
 done
 check "libweft needs libevent_core alone" needs_only weft 'libevent_core-2'
 check "libweft-dns needs weft and c-ares" needs_only weft-dns 'libweft\.so\.0|libcares\.so'
-check "libweft-tls needs weft and OpenSSL" needs_only weft-tls 'libweft\.so\.0|libssl\.so|libcrypto\.so'
+check "libweft-tls needs weft and OpenSSL" \
+    needs_only weft-tls 'libweft\.so\.0|libssl\.so|libcrypto\.so'
 check "libweft-http needs weft, its TLS, and libcurl" \
     needs_only weft-http 'libweft\.so\.0|libweft-tls\.so\.0|libcurl\.so'
 check "libweft loads no TLS, HTTP or DNS" loads_none_of weft 'libssl|libcrypto|libcurl|libcares'

@@ -2,7 +2,7 @@
 # run.sh BUILD - programs of others beside what was built there: curl, wrk, ab, h2load, openssl,
 # socat and Redis' tools as clients of our servers; nginx and nghttpd with our HTTP client, and
 # nginx in front of our HTTP server. A program that is not installed is skipped, and that is said.
-# The last line is "N passed, N failed".
+# CC and CFLAGS must suit what was built. The last line is "N passed, N failed".
 set -u
 
 build=${1:?what was built}
@@ -60,7 +60,7 @@ start() { # LOG PROGRAM ARGUMENT...: sets pid and address
 ends() { # PID LOG: on SIGINT, in time, without a complaint
     local status=0
     kill -INT "$1"
-    for _ in {1..100}; do
+    for _ in {1..400}; do
         kill -0 "$1" 2>/dev/null || break
         sleep 0.05
     done
@@ -105,7 +105,8 @@ start_other() { # FUNCTION: configures and starts it on $port in the background,
 # ---- What they work with -----------------------------------------------------------------------
 
 compile() { # NAME
-    "${CC:-gcc}" -std=gnu11 -O1 -Wall -Wextra -Werror -D_GNU_SOURCE= -I"$root/include" \
+    # shellcheck disable=SC2086 # a list, such as -fsanitize=address for what was built with it
+    "${CC:-gcc}" -std=gnu11 -O1 -Wall -Wextra -Werror ${CFLAGS:-} -D_GNU_SOURCE= -I"$root/include" \
         "$here/$1.c" -o "$work/$1" "$build"/libweft-{http,tls,dns}.a "$build/libweft.a" \
         -Wl,--as-needed -lcurl -lssl -lcrypto -lcares -levent_core -pthread -lm
 }
@@ -162,7 +163,8 @@ curl_echoes() { # OPTION...: of what is large
 }
 
 curl_chunked() { # from a pipe: of a length that nobody knows
-    cat "$work/www/large" | get -T - -o "$work/got" "$http/echo" && cmp "$work/got" "$work/www/large"
+    cat "$work/www/large" | get -T - -o "$work/got" "$http/echo" &&
+        cmp "$work/got" "$work/www/large"
 }
 
 curl_expects() {
@@ -207,7 +209,8 @@ curl_asks_again() { # and is told that nothing has changed
     get -o "$work/got" --etag-save "$work/etag" "$http/files/large" &&
         [ "$(get -o "$work/got2" --etag-compare "$work/etag" -w '%{http_code}' \
             "$http/files/large")" = 304 ] &&
-        [ "$(get -o "$work/got2" -z "$work/www/large" -w '%{http_code}' "$http/files/large")" = 304 ]
+        [ "$(get -o "$work/got2" -z "$work/www/large" -w '%{http_code}' \
+            "$http/files/large")" = 304 ]
 }
 
 curl_head() {
@@ -246,7 +249,7 @@ curl_shows_a_certificate() {
 # ---- Load --------------------------------------------------------------------------------------
 
 wrk_runs() {
-    timeout 30 wrk -t 1 -c 20 -d 2s "$http/hello" >"$work/got" 2>&1
+    timeout 30 wrk -t 1 -c 20 -d 2s --timeout 20s "$http/hello" >"$work/got" 2>&1
     cat "$work/got"
     grep -q 'requests in' "$work/got" && ! grep -qE 'Socket errors|Non-2xx' "$work/got"
 }
@@ -270,7 +273,7 @@ h2load_runs() { # OPTION... URL
 }
 
 slow_heads() { # are cut off, and others are served meanwhile
-    timeout 60 slowhttptest -H -c 60 -r 60 -i 1 -l 6 -p 2 -u "$http/hello" >"$work/got" 2>&1 &
+    timeout 60 slowhttptest -H -c 60 -r 60 -i 1 -l 20 -p 5 -u "$http/hello" >"$work/got" 2>&1 &
     local slow=$!
     sleep 2
     local code
@@ -338,8 +341,9 @@ old_versions() { # are refused
 
 client_certificate() {
     local request=$'GET /who HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r'
-    [[ "$(s_client "$who_port" "$request" -cert "$work/ann.crt" -key "$work/ann.key")" == "HTTP/1.1 200"* ]] ||
-        { cat "$work/err"; return 1; }
+    local reply
+    reply=$(s_client "$who_port" "$request" -cert "$work/ann.crt" -key "$work/ann.key")
+    [[ $reply == "HTTP/1.1 200"* ]] || { cat "$work/err"; return 1; }
     [[ "$(s_client "$who_port" "$request")" != "HTTP/1.1 200"* ]]
 }
 
@@ -381,11 +385,13 @@ cli_pipes() { # 20,000 at once
 
 cli_as_to_a_cluster() {
     [ "$(cli -c set from cluster)" = OK ] && [ "$(cli -c get from)" = cluster ] &&
-        [ "$(cli -3 get from)" = cluster ] && [ "$(printf 'ping\nget from\n' | cli | tail -n 1)" = cluster ]
+        [ "$(cli -3 get from)" = cluster ] &&
+        [ "$(printf 'ping\nget from\n' | cli | tail -n 1)" = cluster ]
 }
 
 redis_benchmark() { # OPTION...
-    timeout 60 redis-benchmark -p "$kv_port" -t set,get,incr -n 10000 -c 20 -q "$@" >"$work/got" 2>&1 ||
+    timeout 60 redis-benchmark -p "$kv_port" -t set,get,incr -n 10000 -c 20 -q "$@" \
+        >"$work/got" 2>&1 ||
         { cat "$work/got"; return 1; }
     tr '\r' '\n' <"$work/got" >"$work/lines"
     grep 'requests per second' "$work/lines"
@@ -540,7 +546,8 @@ fi
 if there h2load; then
     check "h2load --h1" h2load_runs "$http/hello"
     check "h2load --h1, four requests at once" h2load_runs -m 4 "$http/files/text.txt"
-    [ -z "$certificates" ] || check "h2load --h1 by TLS" h2load_runs "https://127.0.0.1:$tls_port/hello"
+    [ -z "$certificates" ] ||
+        check "h2load --h1 by TLS" h2load_runs "https://127.0.0.1:$tls_port/hello"
 fi
 if there slowhttptest curl; then check "slowhttptest" slow_heads; fi
 
@@ -580,8 +587,8 @@ if [ -n "$certificates" ] && there nginx curl; then
     pieces_of 100 >"$work/hundred"
     check "http_get from nginx" example_gets "$nginx/text.txt" "$work/www/text.txt"
     check "http_get of what nginx has not" example_is_told "$nginx/none"
-    check "our client keeps a connection to nginx" client "200 11 1 36\n200 11 0 36\n200 11 0 36\n" \
-        "$work/www/small.txt" - 3 "$nginx/small.txt"
+    check "our client keeps a connection to nginx" client \
+        "200 11 1 36\n200 11 0 36\n200 11 0 36\n" "$work/www/small.txt" - 3 "$nginx/small.txt"
     check "our client unpacks gzip" client "200 11 1 $(wc -c <"$work/www/text.txt")\n" \
         "$work/www/text.txt" - 1 "$nginx/text.txt"
     check "our client reads chunks" client "200 11 1 890\n200 11 0 890\n" "$work/hundred" \

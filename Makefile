@@ -236,11 +236,12 @@ $(TESTS): $(TEST_OBJ) $(LIB_OBJ) $(DNS_OBJ) $(TLS_OBJ) $(HTTP_OBJ) $(JOB_OBJ) $(
 
 # ---- Testing --------------------------------------------------------------------------------
 # Each of these makes sure of its packages and then makes `check` in its mode. Plain `make test`
-# also tries the tools, the examples and the models; the other modes run the unit tests.
+# also tries the tools, the examples, the programs of others and the models; the other modes run the
+# unit tests.
 
 .PHONY: test asan ubsan tsan valgrind check record-tests cross-test
 test:
-	@.ci/deps build net test
+	@.ci/deps build net test strangers
 	@+$(MAKE) --no-print-directory MODE=test check
 
 asan ubsan:
@@ -251,9 +252,9 @@ tsan valgrind:
 	@.ci/deps build net test $@
 	@+$(MAKE) --no-print-directory MODE=$@ check
 
-PARTS ?= unit $(if $(filter test,$(MODE)),$(if $(CTX)$(FILTER),,tools examples models))
+PARTS ?= unit $(if $(filter test,$(MODE)),$(if $(CTX)$(FILTER),,tools examples strangers models))
 
-check: $(TESTS) $(BUILD)/reaper $(filter tools examples,$(PARTS))
+check: $(TESTS) $(BUILD)/reaper $(filter tools examples,$(PARTS)) $(if $(filter strangers,$(PARTS)),lib examples)
 	@MODE='$(MODE)' BUILD='$(BUILD)' FILTER='$(FILTER)' tests/support/check.sh $(PARTS)
 
 record-tests:
@@ -278,14 +279,16 @@ FUZZ_SECONDS ?= 20
 FUZZ_TARGETS := $(filter-out main fuzz,$(basename $(notdir $(FUZZ_SRC))))
 FUZZ_BIN     := $(FUZZ_TARGETS:%=$(BUILD)/bin/%)
 FUZZ_MAIN    := $(if $(filter fuzz,$(MODE)),,$(OBJ)/tests/fuzz/main.o)
+FUZZ_CERT    := $(OBJ)/tests/support/t_cert.o
 
 .PHONY: fuzz fuzz-afl fuzz-run fuzz-programs
 fuzz fuzz-afl:
-	@.ci/deps build net test
+	@.ci/deps build net test fuzz
 	@+$(MAKE) --no-print-directory MODE=$@ fuzz-run
 
 fuzz-programs: $(FUZZ_BIN)
 
+$(BUILD)/bin/tls_records: $(FUZZ_CERT)
 $(BUILD)/bin/%: $(OBJ)/tests/fuzz/%.o $(FUZZ_MAIN) $(LIB_OBJ) $(DNS_OBJ) $(TLS_OBJ) $(HTTP_OBJ) $(BUILD)/sources
 	$(link) $(if $(FUZZ_MAIN),,-fsanitize=fuzzer) $(filter %.o,$^) $(ALL_LIBS) -ldl -lm
 
@@ -393,7 +396,7 @@ clean:
 help:
 	@printf '%s\n' \
 	'make              library (static and shared), tools, examples, benches, in build/release' \
-	'make test         all tests, examples and models; FILTER="task/*" for some unit tests' \
+	'make test         all tests, examples, strangers and models; FILTER="task/*" for some unit tests' \
 	'make compare      one job under every model, measured: table, JSON and SVG in build/compare' \
 	'make bench        the micro and network benchmarks, one after the other' \
 	'make rivals       the same cases in Go, Tokio, libuv and asyncio, where they are, beside ours' \

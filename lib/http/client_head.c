@@ -93,8 +93,9 @@ begin(struct weft__client_head *head, const char *line, size_t len)
     head->open = true;
     head->location = false;
     head->status = 0;
-    const char *space = memchr(line, ' ', len);
-    for (const char *p = space; p != NULL && ++p < line + len && isdigit((unsigned char)*p);)
+    const char *space = memchr(line, ' ', len), *end = line + len;
+    for (const char *p = space != NULL ? space + 1 : end; p < end && isdigit((unsigned char)*p);
+         p++)
         head->status = head->status < 1000 ? head->status * 10 + (*p - '0') : head->status;
     return 0;
 }

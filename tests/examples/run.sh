@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# run.sh FOLDER - runs the examples built there and compares what each prints with NAME.out; the
-# server gets clients and a Ctrl-C. README's program must be hello.c. The last line is
+# run.sh FOLDER - runs the examples built there and compares what each prints with NAME.out;
+# servers get clients and a Ctrl-C. An example with a NAME.sh is tried by that script, which is
+# given FOLDER and ends like this one. README's program must be hello.c. The last line is
 # "N passed, N failed".
 set -u
 
@@ -9,6 +10,7 @@ here=$(dirname "$0")
 root=$here/../..
 work=$(mktemp -d)
 server=
+address=
 trap '[ -z "$server" ] || kill -KILL "$server" 2>/dev/null; rm -rf "$work"' EXIT
 unset WEFT_SEED WEFT_LOG
 
@@ -61,9 +63,27 @@ readme_program() {
         diff -u <(sed '1,/^ \*\/$/d' "$root/examples/hello.c") -
 }
 
+# A script's own tests, with the script's name in front; they are added to ours.
+suite() { # SCRIPT
+    local name line p=0 f=0 status
+    name=$(basename "$1" .sh)
+    timeout 300 bash "$1" "$bin" >"$work/suite" 2>&1
+    status=$?
+    line=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$work/suite" | tail -n 1)
+    sed -E "s/^(ok      |FAILED  |skipped:? )/\\1$name: /; /^[0-9]+ passed, [0-9]+ failed\$/d" \
+        "$work/suite"
+    [ -z "$line" ] || { p=${line%% *} f=${line#*, } f=${f%% *}; }
+    if [ "$status" -ne 0 ] && [ "$f" -eq 0 ]; then
+        echo "FAILED  $name: exit code $status"
+        f=1
+    fi
+    passed=$((passed + p)) failed=$((failed + f))
+}
+
 # The shell starts what runs in the background with SIGINT ignored, and weft leaves that alone.
-start_server() {
-    env --default-signal=INT timeout --foreground 60 "$bin/echo_server" >"$work/server" 2>&1 &
+start_server() { # EXAMPLE ARGUMENT...
+    address=
+    env --default-signal=INT timeout --foreground 60 "$bin/$1" "${@:2}" >"$work/server" 2>&1 &
     server=$!
     for _ in {1..100}; do
         address=$(sed -n 's/^listening on //p' "$work/server")
@@ -91,21 +111,102 @@ stop_server() { # with a client that stays until the server lets go
     [ "$status" -eq 0 ] && grep -qx 'connections served: 3' "$work/server"
 }
 
+end_server() { # Ctrl-C, without a client
+    local status=0
+    kill -INT "$server"
+    wait "$server" || status=$?
+    server=
+    cat "$work/server"
+    echo "exit code $status"
+    [ "$status" -eq 0 ]
+}
+
+unix_echo() {
+    start_server echo_server "unix:$work/socket" 127.0.0.1:0 &&
+        prints tcp_client.out tcp_client "unix:$work/socket" hello "two words" &&
+        end_server && [ ! -e "$work/socket" ]
+}
+
+make_certificate() { # for localhost, with its key behind it
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 \
+        -subj /CN=localhost -addext subjectAltName=DNS:localhost \
+        -keyout "$work/key.pem" -out "$work/cert.pem" &&
+        cat "$work/cert.pem" "$work/key.pem" >"$work/both.pem"
+}
+
+make_tree() {
+    mkdir -p "$work/tree/a/b/empty" "$work/tree/c" || return
+    head -c 1000000 /dev/urandom >"$work/tree/a/large"
+    : >"$work/tree/a/b/nothing"
+    echo '#!/bin/sh' >"$work/tree/c/script"
+    chmod 750 "$work/tree/c/script"
+}
+
+copies_a_tree() {
+    make_tree || return
+    timeout 20 "$bin/file_copy" "$work/tree" "$work/copy" >"$work/got" || return
+    cat "$work/got"
+    diff -r "$work/tree" "$work/copy" && [ -x "$work/copy/c/script" ] &&
+        [ -z "$(find "$work/copy" -name '*.part')" ] &&
+        grep -q '^3 files, 1000010 bytes' "$work/got"
+}
+
+copies_a_file() {
+    timeout 20 "$bin/file_copy" "$work/tree/a/large" "$work/large" &&
+        cmp "$work/tree/a/large" "$work/large"
+}
+
 for source in "$root"/examples/*.c; do
     name=$(basename "$source" .c)
+    [ ! -e "$here/$name.sh" ] || continue
     case $name in
-    echo_server) ;;
+    echo_server | tls_echo) ;;
+    file_copy)
+        check "file_copy of a tree" copies_a_tree
+        check "file_copy of a file" copies_a_file
+        check "file_copy of nothing" complains 1 "no such file" file_copy "$work/none" "$work/no"
+        check "file_copy without arguments" complains 2 usage file_copy
+        ;;
+    http_get)
+        check "http_get --help" prints http_get-help.out http_get --help
+        check "http_get without arguments" complains 2 usage http_get
+        check "http_get with an option it has not" complains 2 usage http_get --what
+        check "http_get without a server" complains 1 refused http_get http://127.0.0.1:1/
+        check "http_get with a bad URL" complains 1 URL http_get "not a url"
+        ;;
+    resolve) check resolve prints resolve.out resolve 127.0.0.1 ::1 2001:db8::1 ;;
+    tls_client)
+        if command -v openssl >/dev/null; then
+            check "a certificate is made" make_certificate
+            check "tls_echo listens" start_server tls_echo 127.0.0.1:0 "$work/both.pem"
+            check "tls_client and tls_echo" prints tls_client.out \
+                tls_client "$address" localhost "$work/cert.pem" hello "two words"
+            check "tls_client for somebody else" complains 1 "not for elsewhere" \
+                tls_client "$address" elsewhere "$work/cert.pem" hello
+            check "tls_client that does not trust it" complains 1 certificate \
+                tls_client "$address" localhost - hello
+            check "tls_echo ends on Ctrl-C" end_server
+        else
+            echo "skipped: no openssl"
+        fi
+        check "tls_client without arguments" complains 2 usage tls_client
+        check "tls_echo without arguments" complains 2 usage tls_echo
+        ;;
     tcp_client)
-        check "echo_server listens" start_server
+        check "echo_server listens" start_server echo_server
         check "tcp_client and echo_server" prints tcp_client.out tcp_client "$address" hello "two words"
         check "a second client" prints tcp_client.out tcp_client "$address" hello "two words"
         check "echo_server drains on Ctrl-C" stop_server
         check "tcp_client without a server" complains 1 refused tcp_client 127.0.0.1:1 hello
         check "tcp_client with a bad address" complains 1 "ends in a colon" tcp_client here hello
         check "tcp_client without arguments" complains 2 usage tcp_client
+        check "echo_server and tcp_client on a Unix socket" unix_echo
         ;;
     *) check "$name" prints "$name.out" "$name" ;;
     esac
+done
+for script in "$here"/*.sh; do
+    [ "$script" -ef "$0" ] || suite "$script"
 done
 check "chained 9 6 3" prints chained-9-6-3.out chained 9 6 3
 check "rand with another seed" prints rand-7.out rand 7

@@ -45,7 +45,7 @@ t_path(const char *name)
     static char paths[4][PATH_MAX];
     static unsigned next;
     char *path = paths[next++ % 4];
-    snprintf(path, PATH_MAX, "%s/%s", t_dir, name);
+    cr_assert(snprintf(path, PATH_MAX, "%s/%s", t_dir, name) < PATH_MAX);
     return path;
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# check.sh PART... - runs parts of the tests, unit tools examples models, and adds up what they
-# say.
+# check.sh PART... - runs parts of the tests, unit tools examples strangers models, and adds up what
+# they say.
 #
 # A part is a script whose last line reads "N passed, N failed"; one that says nothing of the kind
 # counts as one test. MODE and BUILD come from the environment. The last line is the sum.
@@ -35,7 +35,11 @@ for name in "$@"; do
         ;;
     examples)
         [ ! -x tests/examples/run.sh ] ||
-            part examples timeout 300 tests/examples/run.sh "$BUILD/examples"
+            part examples timeout 900 tests/examples/run.sh "$BUILD/examples"
+        ;;
+    strangers)
+        [ ! -x tests/strangers/run.sh ] ||
+            part strangers timeout 900 tests/strangers/run.sh "$BUILD"
         ;;
     models)
         if [ ! -x tests/models/run.sh ]; then

@@ -91,7 +91,7 @@ start_echo() { # LOG PORT: sets echo_pid
 # ---- Talking -----------------------------------------------------------------------------------
 
 says() { # PORT TEXT: comes back
-    local line
+    local line=
     exec 3<>"/dev/tcp/127.0.0.1/$1" || return
     echo "$2" >&3
     read -r -t 10 line <&3
@@ -100,7 +100,7 @@ says() { # PORT TEXT: comes back
 }
 
 closed_at_once() { # PORT: the connection is ended without a byte
-    local line status=0
+    local line= status=0
     exec 3<>"/dev/tcp/127.0.0.1/$1" || return
     read -r -t 10 line <&3 2>/dev/null || status=$?
     exec 3>&-
@@ -151,7 +151,7 @@ client_ends_first() { # the backend answers once it has seen the end
 }
 
 backend_ends_first() { # what the client says afterwards still arrives
-    local line
+    local line=
     socat_backend "echo hello; exec 1>&-; cat >$work/late" || return
     start --backend "127.0.0.1:$socat_port" || return
     exec 3<>"/dev/tcp/127.0.0.1/$port" || return
@@ -211,7 +211,7 @@ takes_turns() {
 }
 
 least_busy() { # three that stay: the fourth goes where the fewest are
-    local line
+    local line=
     start --balance least --backend "127.0.0.1:$echo_port1" --backend "127.0.0.1:$echo_port2" ||
         return
     exec 4<>"/dev/tcp/127.0.0.1/$port" 5<>"/dev/tcp/127.0.0.1/$port" || return
@@ -231,7 +231,7 @@ by_name() { # the name of this machine has addresses of two families, of which o
 }
 
 of_kv() {
-    local line
+    local line=
     start --backend "127.0.0.1:$kv_port" || return
     exec 3<>"/dev/tcp/127.0.0.1/$port" || return
     printf 'SET a 1\r\nINCR a\r\nQUIT\r\n' >&3
@@ -271,7 +271,7 @@ slow_reader() { # 20 who read nothing, and 40 MB for each
 }
 
 idles() {
-    local line status=0
+    local line= status=0
     start --idle-timeout 0.4 --backend "127.0.0.1:$echo_port1" || return
     exec 3<>"/dev/tcp/127.0.0.1/$port" || return
     for _ in {1..8}; do # a byte now and then keeps it
@@ -285,7 +285,7 @@ idles() {
 }
 
 connections_are_limited() { # to one: the second waits until the first has gone
-    local line
+    local line=
     start --max-connections 1 --backend "127.0.0.1:$echo_port1" || return
     exec 3<>"/dev/tcp/127.0.0.1/$port" || return
     echo one >&3 && read -r -t 10 line <&3 && [ "$line" = one ] || return
@@ -299,7 +299,7 @@ connections_are_limited() { # to one: the second waits until the first has gone
 }
 
 drains() { # with a connection that is in the middle of something
-    local line
+    local line=
     start --backend "127.0.0.1:$echo_port1" || return
     exec 3<>"/dev/tcp/127.0.0.1/$port" || return
     echo before >&3
@@ -329,7 +329,7 @@ drains_a_transfer() { # 10 MB that began before the SIGTERM arrive whole
 }
 
 is_cut() { # what outlives the grace
-    local line status=0
+    local line= status=0
     start --grace 0.3 --backend "127.0.0.1:$echo_port1" || return
     exec 3<>"/dev/tcp/127.0.0.1/$port" || return
     echo before >&3
@@ -389,9 +389,11 @@ handed_over() { # twice, while four clients connect as fast as they can
         right=$((right + a)) wrong=$((wrong + b))
     done
     echo "$right right, $wrong wrong"
-    cp "$work/proxy2" "$work/proxy"
-    cat "$work/proxy1"
-    stop && [ "$wrong" -eq 0 ] && [ "$right" -gt 20 ]
+    kill -TERM "$pid"
+    wait "$pid" || { echo "the last one: exit code $?"; return 1; }
+    unset "owned[$pid]"
+    cat "$work/proxy2"
+    grep -qx ended "$work/proxy2" && [ "$wrong" -eq 0 ] && [ "$right" -gt 20 ]
 }
 
 counts_now_and_then() {

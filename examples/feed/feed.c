@@ -86,7 +86,8 @@ feed_open(struct feed *feed)
     memset(feed->shards, 0, n * sizeof *feed->shards);
     return weft_broadcast_new(
         &feed->broadcast, sizeof(struct summary),
-        &(weft_broadcast_options){.capacity = feed->args.lag, .lag = WEFT_LAG_DROPS});
+        &(weft_broadcast_options){.capacity = (size_t)feed->args.lag * feed->args.sensors_max,
+                                  .lag = WEFT_LAG_DROPS});
 }
 
 void

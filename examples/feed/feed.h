@@ -15,7 +15,7 @@
 struct args {
     const char *listen[2], *http[2]; /* for producers, for subscribers; NULL at the end */
     unsigned sensors_max;            /* on each loop, in a window */
-    unsigned lag;                    /* summaries that a subscriber may be late by */
+    unsigned lag;                    /* windows that a subscriber may be late by */
     unsigned loops;                  /* 0: one per usable CPU */
     weft_time window, grace;
     unsigned demo; /* not 0: windows of the demonstration */

@@ -67,10 +67,10 @@ take_line(struct producer *p, char *line)
     int rc = table_find(&shard->table, line, feed->args.sensors_max, &w);
     if (rc == -ENOSPC)
         refuse(p, "there are too many sensors", line);
-    if (rc == 0) {
-        window_add(w, value);
+    if (rc == 0)
+        rc = window_add(w, value);
+    if (rc == 0)
         count_add(&feed->counts.values, 1);
-    }
     return rc;
 }
 
@@ -139,6 +139,7 @@ ingest_serve(weft_stream *stream, void *arg)
         while (rc == 0 && (n = weft_stream_fill(stream)) > 0) /* or the answer might be lost */
             weft_stream_consume(stream, weft_stream_buffered(stream).len);
         weft_scope_close(&scope);
+        return 0;
     }
-    return 0;
+    return rc;
 }

@@ -26,8 +26,8 @@ static const char help[] =
     "                      /figures  what was counted, as JSON\n"
     "  --window S        seconds that are summed up, 0.1 to 3600 (default 1)\n"
     "  --sensors N       different ones in a window (default 1000)\n"
-    "  --lag N           summaries a subscriber may be late by, before it misses some\n"
-    "                    (default 1024)\n"
+    "  --lag N           windows that a subscriber may be late by, before it misses the oldest\n"
+    "                    (default 4)\n"
     "  --grace S         for producers and subscribers to end when it is told to (default 2)\n"
     "  --loops N         loops and their threads (default: one per usable CPU)\n"
     "  --demo SECONDS    producers and subscribers in this process, on a virtual clock\n"
@@ -86,7 +86,7 @@ read_args(struct args *args, int argc, char **argv)
     *args = (struct args){.listen = {"127.0.0.1:7000"},
                           .http = {"127.0.0.1:7001"},
                           .sensors_max = 1000,
-                          .lag = 1024,
+                          .lag = 4,
                           .window = WEFT_SEC(1),
                           .grace = WEFT_SEC(2),
                           .seed = 1};
@@ -107,7 +107,7 @@ read_args(struct args *args, int argc, char **argv)
             args->sensors_max = number_of(name, optarg, 1, 100000);
             break;
         case 'L':
-            args->lag = number_of(name, optarg, 1, 1000000);
+            args->lag = number_of(name, optarg, 1, 1000);
             break;
         case 'g':
             args->grace = seconds_of(name, optarg, 0.001, 3600);
@@ -268,7 +268,8 @@ main(int argc, char **argv)
     if (feed.args.demo > 0) {
         options.clock = WEFT_CLOCK_VIRTUAL;
         options.loops = feed.args.loops > 0 ? feed.args.loops : 2; /* the same on every machine */
-        feed.args.lag = 4;
+        feed.args.sensors_max = 4;
+        feed.args.lag = 1; /* so that something is missed */
     }
     int rc = weft_run(run, &feed, &options);
     if (rc < 0)

@@ -4,76 +4,134 @@
 #include "window.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define GROWTH 1.04 /* of a bucket over the one before */
-
 /* ---- Windows -------------------------------------------------------------------------------- */
 
+/* 0 to n - 1, by xorshift64*: always the same sequence, for a sample needs no secret. */
+static uint64_t
+dice(struct window *w, uint64_t n)
+{
+    if (w->random == 0)
+        w->random = 0x9e3779b97f4a7c15u;
+    w->random ^= w->random >> 12;
+    w->random ^= w->random << 25;
+    w->random ^= w->random >> 27;
+    return (w->random * 0x2545f4914f6cdd1du >> 11) % n;
+}
+
 static size_t
-bucket_of(double value)
+sample_len(const struct window *w)
 {
-    double size = fabs(value);
-    if (size < VALUE_NEAR_ZERO)
-        return BUCKETS;
-    size_t i = (size_t)(log(size / VALUE_NEAR_ZERO) / log(GROWTH));
-    if (i >= BUCKETS)
-        i = BUCKETS - 1;
-    return value > 0 ? BUCKETS + 1 + i : BUCKETS - 1 - i;
+    return w->count < SAMPLE_MAX ? (size_t)w->count : SAMPLE_MAX;
 }
 
-/* The value in a bucket that is as far from both of its ends, in proportion. */
-static double
-bucket_value(size_t at)
+/* Room for that many values in the sample; most windows have only a few. */
+static int
+sample_reserve(struct window *w, size_t len)
 {
-    if (at == BUCKETS)
+    unsigned cap = w->sample_cap > 0 ? w->sample_cap : 4;
+    while (cap < len && cap < SAMPLE_MAX)
+        cap *= 2;
+    if (cap == w->sample_cap)
         return 0;
-    double i = at > BUCKETS ? (double)(at - BUCKETS - 1) : (double)(BUCKETS - 1 - at);
-    double size = VALUE_NEAR_ZERO * pow(GROWTH, i + 0.5);
-    return at > BUCKETS ? size : -size;
+    double *sample = realloc(w->sample, cap * sizeof *sample);
+    if (sample == NULL)
+        return -ENOMEM;
+    w->sample = sample;
+    w->sample_cap = cap;
+    return 0;
 }
 
-void
+int
 window_add(struct window *w, double value)
 {
+    if (sample_reserve(w, sample_len(w) + 1) < 0)
+        return -ENOMEM;
     if (w->count == 0 || value < w->min)
         w->min = value;
     if (w->count == 0 || value > w->max)
         w->max = value;
-    w->count++;
     w->sum += value;
-    w->buckets[bucket_of(value)]++;
+    uint64_t at = w->count < SAMPLE_MAX ? w->count : dice(w, w->count + 1);
+    w->count++;
+    if (at < SAMPLE_MAX)
+        w->sample[at] = value;
+    return 0;
 }
 
 static void
-window_merge(struct window *w, const struct window *from)
+window_free(struct window *w)
 {
+    if (w != NULL)
+        free(w->sample);
+    free(w);
+}
+
+/* Takes one of the sample out. */
+static double
+draw(struct window *w, double *sample, size_t *len)
+{
+    size_t at = (size_t)dice(w, *len);
+    double value = sample[at];
+    sample[at] = sample[--*len];
+    return value;
+}
+
+/* As if one after the other were drawn from all values of both: each comes from the one or the
+ * other as likely as its values are among those that are left. Spoils the sample of `from`. */
+static void
+sample_merge(struct window *w, struct window *from)
+{
+    size_t len = sample_len(w), from_len = sample_len(from), n = 0;
+    uint64_t left = w->count, from_left = from->count;
+    double merged[SAMPLE_MAX];
+    while (n < SAMPLE_MAX && left + from_left > 0) {
+        if (dice(w, left + from_left) < left) {
+            left--;
+            merged[n++] = draw(w, w->sample, &len);
+        } else {
+            from_left--;
+            merged[n++] = draw(w, from->sample, &from_len);
+        }
+    }
+    memcpy(w->sample, merged, n * sizeof *merged);
+}
+
+static int
+window_merge(struct window *w, struct window *from)
+{
+    if (sample_reserve(w, sample_len(w) + sample_len(from)) < 0)
+        return -ENOMEM;
     if (from->min < w->min)
         w->min = from->min;
     if (from->max > w->max)
         w->max = from->max;
+    sample_merge(w, from);
     w->count += from->count;
     w->sum += from->sum;
-    for (size_t i = 0; i < 2 * BUCKETS + 1; i++)
-        w->buckets[i] += from->buckets[i];
+    return 0;
 }
 
-/* The smallest value that 95 % are not above: nearest rank. */
-static double
-percentile_95(const struct window *w)
+static int
+by_value(const void *a, const void *b)
 {
-    uint64_t rank = (w->count * 95 + 99) / 100, seen = 0;
-    size_t at = 0;
-    while (at < 2 * BUCKETS && (seen += w->buckets[at]) < rank)
-        at++;
-    double value = bucket_value(at);
-    return value < w->min ? w->min : value > w->max ? w->max : value;
+    const double *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+/* The smallest value that 95 % are not above: nearest rank. Sorts the sample. */
+static double
+percentile_95(struct window *w)
+{
+    size_t len = sample_len(w);
+    qsort(w->sample, len, sizeof *w->sample, by_value);
+    return w->sample[(len * 95 + 99) / 100 - 1];
 }
 
 struct summary
-window_summary(const struct window *w, uint64_t number)
+window_summary(struct window *w, uint64_t number)
 {
     struct summary s = {.window = number,
                         .count = w->count,
@@ -155,7 +213,7 @@ table_merge(struct table *t, struct table *from)
             continue;
         from->slots[i] = NULL;
         if (t->n * 2 >= t->n_slots && table_grow(t) < 0) {
-            free(w);
+            window_free(w);
             rc = -ENOMEM;
             continue;
         }
@@ -164,8 +222,9 @@ table_merge(struct table *t, struct table *from)
             *slot = w;
             t->n++;
         } else {
-            window_merge(*slot, w);
-            free(w);
+            if (window_merge(*slot, w) < 0)
+                rc = -ENOMEM;
+            window_free(w);
         }
     }
     table_free(from);
@@ -197,7 +256,7 @@ void
 table_free(struct table *t)
 {
     for (size_t i = 0; i < t->n_slots; i++)
-        free(t->slots[i]);
+        window_free(t->slots[i]);
     free(t->slots);
     *t = (struct table){.slots = NULL};
 }

@@ -1,9 +1,9 @@
 /*
  * window.h - what is known of the values of one sensor in one window of time, and tables of these.
  *
- * Windows can be added up, so each loop keeps its own without a lock, and nobody keeps the values
- * themselves: the 95th percentile is found by counting values in buckets that grow by 4 %, and is
- * right to 2 %. Count, smallest, largest and mean are exact.
+ * Windows can be added up, so each loop keeps its own without a lock. Count, smallest, largest and
+ * mean are exact. So is the 95th percentile of up to SAMPLE_MAX values; of more it is that of so
+ * many of them, each as likely to be kept as any other: then 94 to 96 % are below it, about.
  */
 #ifndef FEED_WINDOW_H
 #define FEED_WINDOW_H
@@ -12,10 +12,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SENSOR_MAX 32        /* bytes of a sensor's name: letters, digits, '.', '_', '-' */
-#define VALUE_MAX 1e12       /* values are between this and its negative */
-#define VALUE_NEAR_ZERO 1e-9 /* what is nearer to zero counts as zero in the percentile */
-#define BUCKETS 1240         /* from VALUE_NEAR_ZERO to VALUE_MAX, for each sign */
+#define SENSOR_MAX 32   /* bytes of a sensor's name: letters, digits, '.', '_', '-' */
+#define VALUE_MAX 1e12  /* values are between this and its negative */
+#define SAMPLE_MAX 1024 /* values that a window keeps */
 
 /* What is published. */
 struct summary {
@@ -29,11 +28,16 @@ struct window {
     char sensor[SENSOR_MAX + 1];
     uint64_t count;
     double min, max, sum;
-    uint32_t buckets[2 * BUCKETS + 1]; /* from the most negative value on; zero in the middle */
+    uint64_t random;     /* state of the dice; 0: not thrown yet */
+    double *sample;      /* the first `count` of them are there */
+    unsigned sample_cap; /* up to SAMPLE_MAX */
 };
 
-void window_add(struct window *w, double value);
-struct summary window_summary(const struct window *w, uint64_t number);
+/* Returns 0; -ENOMEM: the value is not in it. */
+int window_add(struct window *w, double value);
+
+/* Of a window with at least one value; nothing is to be added to it afterwards. */
+struct summary window_summary(struct window *w, uint64_t number);
 
 /* Windows by their sensor's name. All zero is an empty table. */
 struct table {

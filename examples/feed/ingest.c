@@ -38,7 +38,7 @@ refuse(struct producer *p, const char *what, const char *text)
 {
     char shown[64];
     size_t n = 0;
-    for (; text[n] != '\0' && n < sizeof shown - 1; n++)
+    for (; n < sizeof shown - 1 && text[n] != '\0'; n++)
         shown[n] = text[n] >= ' ' && text[n] <= '~' ? text[n] : '?';
     shown[n] = '\0';
     snprintf(p->error, sizeof p->error, "line %llu: %s, got '%s'\n", (unsigned long long)p->line,

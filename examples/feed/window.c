@@ -86,7 +86,7 @@ sample_merge(struct window *w, struct window *from)
 {
     size_t len = sample_len(w), from_len = sample_len(from), n = 0;
     uint64_t left = w->count, from_left = from->count;
-    double merged[SAMPLE_MAX];
+    double merged[SAMPLE_MAX] = {0};
     while (n < SAMPLE_MAX && left + from_left > 0) {
         if (dice(w, left + from_left) < left) {
             left--;

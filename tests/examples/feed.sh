@@ -245,7 +245,8 @@ check "an empty line" refused_line "line 1: $what, got ''" '\n'
 check "a bad name" refused_line "line 1: $what, got 'a?b 1'" 'a\033b 1\n'
 check "a long name" refused_line "line 1: $what, got 'x0000000000000000000000000000000000 1'" \
     'x0000000000000000000000000000000000 1\n'
-check "a long line" refused_line "line 2: must be shorter than 256 bytes" "a 1\na $(printf %0300d 1)"
+check "a long line" refused_line "line 2: must be shorter than 256 bytes" \
+    "a 1\na $(printf %0300d 1)"
 check "too many sensors" too_many
 check "the page" page_is_whole
 if command -v node >/dev/null; then

@@ -3,6 +3,7 @@
  */
 #include "feed.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -72,6 +73,11 @@ feed_collect_all(void *arg)
     while (rc >= 0 && (rc = weft_ticker_wait(&ticker)) >= 0) {
         feed->window += (uint64_t)rc; /* left out, because the last one was too much to do */
         rc = feed_collect(feed);
+        if (rc == -ENOMEM) { /* the next one may be luckier */
+            fprintf(stderr, "feed: window %llu was lost: out of memory\n",
+                    (unsigned long long)feed->window - 1);
+            rc = 0;
+        }
     }
     return rc;
 }

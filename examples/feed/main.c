@@ -138,8 +138,9 @@ struct serving {
     struct feed *feed;
     weft_server *producers;
     weft_http_server *web;
-    weft_scope life; /* cancelled when a part has failed */
-    int rc;          /* why */
+    weft_scope life; /* of the main task's wait; cancelled when a part has failed */
+    bool alive;      /* it is open */
+    int rc;          /* why it was cancelled */
 };
 
 /* The parts are tasks of their own, not of a group of the main task: when that is cancelled they
@@ -149,7 +150,8 @@ part_ended(struct serving *s, int rc)
 {
     if (rc < 0 && rc != -ECANCELED && s->rc == 0) {
         s->rc = rc;
-        weft_scope_cancel(&s->life);
+        if (s->alive)
+            weft_scope_cancel(&s->life);
     }
     return 0;
 }
@@ -199,6 +201,7 @@ serve_all(struct serving *s)
     weft_task *producers = NULL, *web = NULL, *windows = NULL;
     weft_scope shield;
     weft_scope_open(&s->life, WEFT_FOREVER);
+    s->alive = true;
     int rc = weft_task_spawn(&producers, run_producers, s, NULL);
     if (rc == 0)
         rc = weft_task_spawn(&web, run_web, s, NULL);
@@ -206,6 +209,7 @@ serve_all(struct serving *s)
         rc = weft_task_spawn(&windows, run_windows, s, NULL);
     if (rc == 0)
         rc = weft_sleep_until(WEFT_FOREVER);
+    s->alive = false;
     weft_scope_close(&s->life);
 
     weft_shield_open(&shield, WEFT_FOREVER);

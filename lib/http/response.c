@@ -190,7 +190,8 @@ make_head(struct weft_http_exchange *x, int status, const char *type, int64_t le
         PUT(x, "Connection: close\r\n");
     else if (x->request.version_minor == 0)
         PUT(x, "Connection: keep-alive\r\n");
-    put(x, x->extra.data, x->extra.len);
+    if (x->extra.len > 0) /* else there may be no memory for them at all */
+        put(x, x->extra.data, x->extra.len);
     PUT(x, "\r\n");
     return 0;
 }

@@ -301,7 +301,8 @@ report_json(const struct frontier *f, weft_time took, bool interrupted)
         return weft_error_note(-ENOMEM, "no memory for the JSON");
     FILE *file = out ? stdout : fopen(f->args->json, "w");
     int rc = file == NULL ? -errno : 0;
-    if (rc == 0 && (json_dumpf(json, file, JSON_INDENT(1)) < 0 || putc('\n', file) == EOF))
+    if (rc == 0 && (json_dumpf(json, file, JSON_INDENT(1) | JSON_REAL_PRECISION(6)) < 0 ||
+                    putc('\n', file) == EOF))
         rc = -EIO;
     if (file != NULL && (out ? fflush(file) : fclose(file)) != 0 && rc == 0)
         rc = -errno;

@@ -81,7 +81,7 @@ else
 fi
 
 certificate() {
-    openssl req -x509 -newkey rsa:2048 -nodes -keyout "$work/key" -out "$work/certificate" -days 1 \
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout "$work/key" -out "$work/certificate" -days 1 \
         -subj /CN=example.org >/dev/null 2>&1
 }
 

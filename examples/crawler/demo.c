@@ -60,7 +60,7 @@ reply(struct demo *demo, weft_http_exchange *exchange, const struct demo_page *p
     int rc;
     switch (page->manner) {
     case SLOW:
-        rc = weft_sleep(WEFT_MS(300));
+        rc = weft_sleep(WEFT_SEC(1));
         if (rc < 0)
             return rc;
         break;

@@ -121,7 +121,7 @@ crawl_all(void *arg)
     if (rc == 0) {
         weft_group beside; /* what goes on as long as the crawl does */
         weft_group_open(&beside, NULL);
-        if (!crawl->args.quiet)
+        if (!crawl->args.quiet && !crawl->args.verbose)
             weft_group_spawn(&beside, report_progress, &crawl->frontier);
         if (crawl->args.demo)
             weft_group_spawn(&beside, demo_serve, &crawl->demo);

@@ -111,8 +111,8 @@ without_retries() {
 }
 
 too_slow() {
-    crawl 3 --demo --retries 0 --timeout 0.1 && has 'timed out: http://demo.example/slow' &&
-        has 'no answer within 0.1 s' && has 'on http://demo.example/' && has '1 timed out'
+    crawl 3 --demo --retries 0 --timeout 0.5 && has 'timed out: http://demo.example/slow' &&
+        has 'no answer within 0.5 s' && has 'on http://demo.example/' && has '[0-9]+ timed out'
 }
 
 limited() {
@@ -211,7 +211,7 @@ make_site() {
     [ "$(ls "$work/site/pages" | wc -l)" -eq 200 ]
 }
 
-# The second request within 20 ms is refused, so that of three at once two come again.
+# The second request within 50 ms is refused, so that of three at once two come again.
 write_config() {
     cat >"$work/nginx.conf" <<END
 daemon off;
@@ -224,7 +224,7 @@ http {
     access_log $work/access.log;
     client_body_temp_path $work/t1; proxy_temp_path $work/t2; fastcgi_temp_path $work/t3;
     uwsgi_temp_path $work/t4; scgi_temp_path $work/t5;
-    limit_req_zone \$server_port zone=limited:1m rate=50r/s;
+    limit_req_zone \$server_port zone=limited:1m rate=20r/s;
     server {
         listen 127.0.0.1:$port;
         root $work/site;
@@ -280,7 +280,7 @@ other_hosts() {
 }
 
 slow_page() {
-    crawl 1 "http://127.0.0.1:$port/slow/" --timeout 0.3 --retries 1 && has '1 timed out' &&
+    crawl 1 "http://127.0.0.1:$port/slow/" --timeout 1 --retries 1 && has '1 timed out' &&
         has 'retries 1'
 }
 

@@ -425,9 +425,11 @@ serve_list(weft_http_exchange *exchange)
             after = atoi(value.data);
     }
     json_t *users = json_array();
+    if (after < 0 || after > store.n)
+        after = store.n;
     for (id = after + 1; id <= store.n && (int)json_array_size(users) < limit; id++) {
         const struct user *user = &store.users[id - 1];
-        if (id > 0 && store.used[id - 1])
+        if (store.used[id - 1])
             json_array_append_new(users, json_pack("{s:i, s:s, s:s}", "id", id, "name", user->name,
                                                    "mail", user->mail));
     }

@@ -358,19 +358,19 @@ admit(weft_http_exchange *exchange, int *ret_rc)
     return true;
 }
 
-/* The number of a user that there is, or -1. */
-static int
-number_of(weft_http_exchange *exchange)
+/* The user that the path names; NULL when there is none. */
+static struct user *
+user_asked_for(weft_http_exchange *exchange)
 {
     weft_bytes text = weft_http_request_param(exchange, "id");
     int id = 0;
     for (size_t i = 0; i < text.len; i++) {
         char c = ((const char *)text.data)[i];
         if (c < '0' || c > '9' || id >= USERS_MAX)
-            return -1;
+            return NULL;
         id = 10 * id + (c - '0');
     }
-    return id > 0 && id <= store.n && store.used[id - 1] ? id : -1;
+    return id > 0 && id <= store.n && store.used[id - 1] ? &store.users[id - 1] : NULL;
 }
 
 static int
@@ -462,13 +462,12 @@ serve_user(weft_http_exchange *exchange, void *arg)
     (void)arg;
     if (!admit(exchange, &rc))
         return rc;
-    int id = number_of(exchange);
-    if (id < 0)
+    struct user *user = user_asked_for(exchange);
+    if (user == NULL)
         return reply_error(exchange, 404, "there is no such user");
-    struct user *user = &store.users[id - 1];
     switch (weft_http_request_method(exchange)) {
     case WEFT_HTTP_DELETE:
-        store.used[id - 1] = false;
+        store.used[user->id - 1] = false;
         return weft_http_reply(exchange, 204, NULL, NULL, 0);
     case WEFT_HTTP_PATCH:
         rc = read_json(exchange, &json);

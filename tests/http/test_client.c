@@ -13,7 +13,7 @@ static const weft_options one_loop = {.loops = 1, .signals = WEFT_SIGNALS_NONE};
     static void name##_body(struct t_server *server, weft_http_client *client);                    \
     static int name##_task(void *arg)                                                              \
     {                                                                                              \
-        struct t_server server;                                                                    \
+        static struct t_server server; /* connections may outlive this task */                     \
         weft_http_client *client;                                                                  \
         T_OK(weft_http_client_new(&client, arg));                                                  \
         t_server_start(&server);                                                                   \
@@ -617,7 +617,7 @@ static int
 two_loops_task(void *arg)
 {
     (void)arg;
-    struct t_server server;
+    static struct t_server server; /* connections outlive this task */
     struct fetching fetching = {.client = NULL};
     T_OK(weft_http_client_new(&fetching.client, NULL));
     t_server_start(&server);
@@ -683,7 +683,8 @@ static int
 scenario_main(void *arg)
 {
     (void)arg;
-    struct t_server server = {.alive = 0};
+    static struct t_server server; /* connections outlive this task */
+    memset(&server, 0, sizeof server);
     weft_scope scope;
     weft_scope_open(&scope, weft_now() + WEFT_SEC(20));
     weft_address address;

@@ -121,11 +121,14 @@ answer(weft_http_exchange *exchange, void *arg)
 int
 demo_open(struct demo *demo)
 {
-    strcpy(demo->folder, "/tmp/crawler.XXXXXX");
-    if (mkdtemp(demo->folder) == NULL) {
-        int rc = -errno;
+    const char *in = getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp";
+    int len = snprintf(demo->folder, sizeof demo->folder, "%s/crawler.XXXXXX", in);
+    int rc = len >= (int)sizeof demo->folder ? -ENAMETOOLONG
+             : mkdtemp(demo->folder) == NULL ? -errno
+                                             : 0;
+    if (rc < 0) {
         demo->folder[0] = '\0';
-        return weft_error_note(rc, "no folder can be made in /tmp");
+        return weft_error_note(rc, "no folder for a socket can be made in %s", in);
     }
     snprintf(demo->path, sizeof demo->path, "%s/site", demo->folder);
     snprintf(demo->listen, sizeof demo->listen, "unix:%s", demo->path);

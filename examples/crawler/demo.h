@@ -1,7 +1,7 @@
 /*
  * demo.h - a small site to crawl, served by the program itself.
  *
- * It listens on a Unix socket in a folder of its own, so that its pages have the same names each
+ * It listens on a Unix socket in a folder of its own in $TMPDIR, so that its pages have the same names each
  * time, whatever ports are free.
  */
 #ifndef CRAWLER_DEMO_H
@@ -12,7 +12,7 @@
 #define DEMO_URL "http://demo.example/"
 
 struct demo {
-    char folder[32], path[48], listen[64];
+    char folder[80], path[96], listen[104];
     weft_http_server *server;
     unsigned flaky_asked;
 };

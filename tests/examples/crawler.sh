@@ -13,6 +13,7 @@ work=$(mktemp -d)
 nginx=
 trap '[ -z "$nginx" ] || kill -KILL "$nginx" 2>/dev/null; rm -rf "$work"' EXIT
 unset WEFT_SEED WEFT_LOG http_proxy https_proxy
+export TMPDIR=$work # for the demo's socket
 
 passed=0 failed=0
 check() { # NAME COMMAND...
@@ -140,7 +141,7 @@ shows_progress() {
 }
 
 leaves_nothing() {
-    ! compgen -G "/tmp/crawler.*/site" >/dev/null
+    ! compgen -G "$TMPDIR/crawler.*" >/dev/null
 }
 
 check "the demo" demo_prints

@@ -1,8 +1,8 @@
 /*
  * demo.h - a small site to crawl, served by the program itself.
  *
- * It listens on a Unix socket in a folder of its own in $TMPDIR, so that its pages have the same names each
- * time, whatever ports are free.
+ * It listens on a Unix socket in a folder of its own in $TMPDIR, so that its pages have the same
+ * names each time, whatever ports are free.
  */
 #ifndef CRAWLER_DEMO_H
 #define CRAWLER_DEMO_H

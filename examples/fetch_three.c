@@ -2,8 +2,9 @@
  * fetch_three.c - one HTTP session, three requests at once, the first 50 characters of each body,
  * in the order of the requests.
  *
- * aiohttp: ClientSession and asyncio.gather. fetch_three URL...; without arguments it asks a small
- * server of its own.
+ * aiohttp: ClientSession and asyncio.gather(return_exceptions=True). fetch_three URL...; without
+ * arguments it asks a small server of its own. Exit status 0; 1 when a request failed, which the
+ * others do not suffer from; 130 after Ctrl-C.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,13 +16,29 @@ struct page {
     const char *url;
     weft_http_client *client;
     weft_http_response response;
+    int rc;
+    char detail[192]; /* the task's weft_error_text(), which ends with it */
 };
 
 static int
 fetch(void *arg)
 {
     struct page *page = arg;
-    return weft_http_fetch(page->client, &(weft_http_request){.url = page->url}, &page->response);
+    page->rc =
+        weft_http_fetch(page->client, &(weft_http_request){.url = page->url}, &page->response);
+    if (page->rc < 0)
+        snprintf(page->detail, sizeof page->detail, "%s", weft_error_text());
+    return page->rc;
+}
+
+static void
+print(const struct page *page)
+{
+    if (page->rc == 0)
+        printf("%.50s\n", (const char *)page->response.body.data);
+    else
+        fprintf(stderr, "fetch_three: %s: %s%s%s\n", page->url, weft_strerror(page->rc),
+                page->detail[0] != '\0' ? ". " : "", page->detail);
 }
 
 static int
@@ -35,15 +52,15 @@ fetch_all(char **urls, size_t n)
         return rc;
     }
     weft_group group;
-    weft_group_open(&group, NULL);
+    weft_group_open(&group, &(weft_group_options){.keep_going = 1});
     for (size_t i = 0; i < n; i++) {
         pages[i] = (struct page){.url = urls[i], .client = client};
         weft_group_spawn(&group, fetch, &pages[i]);
     }
     rc = weft_group_close(&group);
     for (size_t i = 0; i < n; i++) {
-        if (rc == 0)
-            printf("%.50s\n", (const char *)pages[i].response.body.data);
+        if (rc != -ECANCELED)
+            print(&pages[i]);
         weft_http_response_free(&pages[i].response);
     }
     weft_http_client_free(client);
@@ -116,9 +133,12 @@ run(void *arg)
 int
 main(int argc, char **argv)
 {
-    (void)argc;
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+        printf("usage: fetch_three [URL]...\n");
+        return 0;
+    }
     int rc = weft_run(run, argv + 1, &(weft_options){.loops = 1});
-    if (rc < 0)
-        fprintf(stderr, "fetch_three: %s. %s\n", weft_strerror(rc), weft_error_text());
-    return rc < 0;
+    if (rc == -ECANCELED)
+        fprintf(stderr, "fetch_three: interrupted\n");
+    return rc == -ECANCELED ? 130 : rc < 0;
 }

@@ -206,9 +206,10 @@ result_of(weft_http_call *call, CURLcode code)
         return WEFT_E_NAME;
     case CURLE_COULDNT_CONNECT:
         return system_error(call, WEFT_E_CURL);
-    case CURLE_SEND_ERROR:
     case CURLE_RECV_ERROR:
         return system_error(call, WEFT_E_CURL);
+    case CURLE_SEND_ERROR: /* without the system's word: several old connections had ended */
+        return system_error(call, WEFT_E_END);
     case CURLE_GOT_NOTHING:
     case CURLE_PARTIAL_FILE:
         return WEFT_E_END;

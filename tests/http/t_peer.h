@@ -242,6 +242,10 @@ t_serve_one(struct t_peer *peer)
         peer->close = true;
         return 0;
     }
+    if (strcmp(path, "/nothing") == 0) {
+        peer->close = true;
+        return 0;
+    }
     if (strcmp(path, "/garbage") == 0) {
         peer->close = true;
         return t_say(peer, "this is no HTTP\r\n\r\n");

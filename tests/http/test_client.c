@@ -567,6 +567,20 @@ HTTP_TEST(a_thousand_at_once)
     cr_assert(server->requests == 2 * MANY);
 }
 
+/* An old connection may have been closed just before, so that a new one is tried after it. */
+HTTP_TEST(no_answer_is_the_same_on_old_connections_and_new)
+{
+    fails(client, &(weft_http_request){.url = t_url(server, "/nothing")}, WEFT_E_END);
+    struct fetching fetching = {.client = client, .url = t_url(server, "/hello")};
+    weft_group group;
+    weft_group_open(&group, NULL);
+    for (int i = 0; i < 20; i++)
+        weft_group_spawn(&group, fetch_many, &fetching);
+    T_OK(weft_group_close(&group));
+    fails(client, &(weft_http_request){.url = t_url(server, "/nothing")}, WEFT_E_END);
+    expect(client, &(weft_http_request){.url = t_url(server, "/hello")}, 200, "hello");
+}
+
 HTTP_TEST(connections_to_a_host_are_limited)
 {
     (void)client;

@@ -1,5 +1,5 @@
 /*
- * sys.c - the futex calls, and writing to a pipe; all other system calls are inline in sys.h.
+ * sys.c - the futex calls, and writing without SIGPIPE; all other system calls are inline in sys.h.
  */
 #include <linux/futex.h>
 #include <sys/syscall.h>
@@ -23,26 +23,32 @@ weft__sys_futex_wake(uint32_t *word, int count)
     (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
 }
 
-/* A pipe has no MSG_NOSIGNAL. So the signal is kept from this thread, and the one our own write made
- * is taken away again. */
 ssize_t
 weft__sys_writev_quietly(int fd, const struct iovec *vectors, int n)
 {
-    sigset_t pipe_only, old, pending;
-    sigemptyset(&pipe_only);
-    sigaddset(&pipe_only, SIGPIPE);
-    pthread_sigmask(SIG_BLOCK, &pipe_only, &old);
-    bool was_pending =
-        sigismember(&old, SIGPIPE) && sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE);
+    struct weft__sys_hush hush;
     ssize_t written;
+    weft__sys_hush(&hush);
     do
         written = WEFT__SYS_CALL(writev(fd, vectors, n));
     while (written < 0 && errno == EINTR);
-    if (written < 0) {
+    if (written < 0)
         written = -errno;
-        if (written == -EPIPE && !was_pending)
-            (void)sigtimedwait(&pipe_only, NULL, &(struct timespec){0, 0});
-    }
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    weft__sys_unhush(&hush, written);
     return written;
+}
+
+ssize_t
+weft__sys_sendfile_quietly(int to, int from, off_t *offset, size_t len)
+{
+    struct weft__sys_hush hush;
+    ssize_t sent;
+    weft__sys_hush(&hush);
+    do
+        sent = WEFT__SYS_CALL(sendfile(to, from, offset, len));
+    while (sent < 0 && errno == EINTR);
+    if (sent < 0)
+        sent = -errno;
+    weft__sys_unhush(&hush, sent);
+    return sent;
 }

@@ -71,8 +71,8 @@ by_sendfile(weft_stream *public, int raw, int file, uint64_t offset, uint64_t le
             return -EBUSY;
         uint64_t left = len - *written;
         off_t at = (off_t)(offset + *written);
-        ssize_t n =
-            weft__sys_sendfile(raw, file, &at, left < SENDFILE_MAX ? (size_t)left : SENDFILE_MAX);
+        ssize_t n = weft__sys_sendfile_quietly(raw, file, &at,
+                                               left < SENDFILE_MAX ? (size_t)left : SENDFILE_MAX);
         if (n > 0) {
             *written += (uint64_t)n;
         } else if (n == -EAGAIN) {

@@ -189,11 +189,11 @@ retried() { # the hole closes after the first attempt has failed
     until_said 'first attempt: ETIMEDOUT' 20 && clear && joined 60 && grep -q '^OK after' "$work/said"
 }
 
-drained() { # PATTERN: peers behind a hole, silent and in the middle of an answer; the server ends
-    ip netns exec "$outer" "$work/peers" deaf $server_ip "$port" 20 30 >"$work/peers1" 2>&1 &
+drained() { # KIND PATTERN: with peers behind a hole, who will never be heard of again
+    ip netns exec "$outer" "$work/peers" "$1" $server_ip "$port" 20 30 >"$work/peers1" 2>&1 &
     other=$!
     sleep 1
-    black_hole && stop 15 "$1"
+    black_hole && stop 15 "$2"
     local rc=$?
     kill -TERM "$other" 2>/dev/null
     wait "$other" 2>/dev/null
@@ -276,16 +276,16 @@ try "a host that is not to be reached" unreachable
 try "an address that says nothing: the next one is tried" failover
 try "an address that refuses: the next one is tried" failover_at_once
 try "the server is as it was" client 30 echo "$server_ip:$port" 100000 20000
-try "echo_server ends within its grace, peers gone or not" drained '^connections served: [0-9]'
+try "echo_server ends within its grace, peers gone or not" drained deaf '^connections served: [0-9]'
 
 http_start() { start ip netns exec "$inner" -- "$bin/http_server" 0.0.0.0:0; }
 check "http_server starts" http_start
 try "a request is tried again until the hole closes" retried
-try "http_server ends within its grace, peers gone or not" drained '^requests: [0-9]'
+try "http_server ends within its grace, peers gone or not" drained deaf '^requests: [0-9]'
 
 kv_start() { start ip netns exec "$inner" -- "$bin/kv" --listen 0.0.0.0:0; }
 check "kv starts" kv_start
-try "kv ends within its grace, peers gone or not" drained '^requests: [0-9]'
+try "kv ends within its grace, peers gone or not" drained silent '^requests: [0-9]'
 
 in_ sysctl -qw net.ipv4.tcp_keepalive_probes=3 2>/dev/null ||
     in_ sh -c 'echo 3 >/proc/sys/net/ipv4/tcp_keepalive_probes' 2>/dev/null

@@ -1,6 +1,6 @@
 /*
- * test_faulty_proxy.c - streams, TLS and HTTP through a proxy that delays, splits, joins, truncates,
- * resets and stalls, each time as its seed says.
+ * test_faulty_proxy.c - streams, TLS and HTTP through a proxy that delays, splits, joins,
+ * truncates, resets and stalls, each time as its seed says.
  *
  * Whatever it does, what arrives is a beginning of what was sent, in order and once, errors are
  * those that the calls are said to have, and a deadline ends what would wait for ever. Time is
@@ -340,8 +340,8 @@ serve_side(weft_stream *connection, void *arg)
     return 0;
 }
 
-/* What a call may say of a connection that something has happened to. Who is cut off in the middle of
- * TLS says so to the other end, as long as it is heard. */
+/* What a call may say of a connection that something has happened to. Who is cut off in the middle
+ * of TLS says so to the other end, as long as it is heard. */
 static bool
 defined(const struct side *side, const struct plan *plan, int rc)
 {

@@ -1,5 +1,6 @@
 /*
- * peers.c - clients that nobody wants, for hostile.sh and namespaces.sh: a plain program of sockets.
+ * peers.c - clients that nobody wants, for hostile.sh and namespaces.sh: a plain program of
+ * sockets.
  *
  * peers KIND ADDRESS PORT N SECONDS opens N connections at once, does what KIND says, and closes
  * all of them after SECONDS, or when the server has closed them. It prints how many connected, how

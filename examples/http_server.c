@@ -1,5 +1,5 @@
 /*
- * http_server.c - an HTTP server: routes, a sum in JSON, answers in pieces, a folder, TLS, an access log.
+ * http_server.c - an HTTP server: routes, JSON, answers in pieces, a folder, TLS, an access log.
  *
  * aiohttp: web.run_app(). Ctrl-C or SIGTERM drains it: answers under way are finished, then it
  * prints what it did. Exit status 0; 1 when it could not serve; 2 for wrong arguments.

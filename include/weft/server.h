@@ -55,7 +55,9 @@ typedef struct weft_server_options {
     size_t stack_size;        /* of the connections' tasks, as in weft_options; 0: the runtime's */
     int backlog;          /* of each socket; 0: 4096; the kernel bounds it by net.core.somaxconn */
     weft_time keep_alive; /* TCP: after so long without a byte the kernel probes whether the
-                                 peer is there; 0: never. To the second */
+                                 peer is there, then again as often, at most every 75 s; without
+                                 an answer (Linux: to 9 probes) reading gives -ETIMEDOUT, though
+                                 no scope ended. 0: never. To the second */
     unsigned delay;       /* 1: small writes may be held back and joined (no TCP_NODELAY) */
     unsigned share_port;  /* 1: other processes of this user may listen on the same addresses
                                  by SO_REUSEPORT; else they get -EADDRINUSE */

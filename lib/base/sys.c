@@ -23,32 +23,6 @@ weft__sys_futex_wake(uint32_t *word, int count)
     (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
 }
 
-/* A pipe has no MSG_NOSIGNAL, nor has sendfile(2). So the signal is kept from this thread, and the
- * one our own write made is taken away again. */
-struct quiet {
-    sigset_t pipe_only, old;
-    bool was_pending;
-};
-
-static void
-quiet_begin(struct quiet *quiet)
-{
-    sigset_t pending;
-    sigemptyset(&quiet->pipe_only);
-    sigaddset(&quiet->pipe_only, SIGPIPE);
-    pthread_sigmask(SIG_BLOCK, &quiet->pipe_only, &quiet->old);
-    quiet->was_pending = sigismember(&quiet->old, SIGPIPE) && sigpending(&pending) == 0 &&
-                         sigismember(&pending, SIGPIPE);
-}
-
-static void
-quiet_end(const struct quiet *quiet, ssize_t rc)
-{
-    if (rc == -EPIPE && !quiet->was_pending)
-        (void)sigtimedwait(&quiet->pipe_only, NULL, &(struct timespec){0, 0});
-    pthread_sigmask(SIG_SETMASK, &quiet->old, NULL);
-}
-
 static ssize_t
 writev_retried(int fd, const struct iovec *vectors, int n)
 {
@@ -58,10 +32,10 @@ writev_retried(int fd, const struct iovec *vectors, int n)
 ssize_t
 weft__sys_writev_quietly(int fd, const struct iovec *vectors, int n)
 {
-    struct quiet quiet;
-    quiet_begin(&quiet);
+    struct weft__sys_hush hush;
+    weft__sys_hush(&hush);
     ssize_t written = writev_retried(fd, vectors, n);
-    quiet_end(&quiet, written);
+    weft__sys_unhush(&hush, written);
     return written;
 }
 
@@ -74,9 +48,9 @@ sendfile_retried(int to, int from, off_t *offset, size_t len)
 ssize_t
 weft__sys_sendfile_quietly(int to, int from, off_t *offset, size_t len)
 {
-    struct quiet quiet;
-    quiet_begin(&quiet);
+    struct weft__sys_hush hush;
+    weft__sys_hush(&hush);
     ssize_t sent = sendfile_retried(to, from, offset, len);
-    quiet_end(&quiet, sent);
+    weft__sys_unhush(&hush, sent);
     return sent;
 }

@@ -14,6 +14,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -90,18 +91,47 @@ weft__sys_openat2(int folder, const char *path, int flags, uint64_t resolve)
     WEFT__SYS_RETRY(int, (int)syscall(SYS_openat2, folder, path, &how, sizeof how));
 }
 
+/* Around a call that knows no MSG_NOSIGNAL: SIGPIPE is kept from this thread, and the one that the
+ * call itself made is taken away again. `rc` is the call's result. */
+struct weft__sys_hush {
+    sigset_t old;
+    bool was_pending;
+};
+
+static inline void
+weft__sys_hush(struct weft__sys_hush *hush)
+{
+    sigset_t pipe_only, pending;
+    sigemptyset(&pipe_only);
+    sigaddset(&pipe_only, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe_only, &hush->old);
+    hush->was_pending = sigismember(&hush->old, SIGPIPE) && sigpending(&pending) == 0 &&
+                        sigismember(&pending, SIGPIPE);
+}
+
+static inline void
+weft__sys_unhush(const struct weft__sys_hush *hush, ssize_t rc)
+{
+    if (rc == -EPIPE && !hush->was_pending) {
+        sigset_t pipe_only;
+        sigemptyset(&pipe_only);
+        sigaddset(&pipe_only, SIGPIPE);
+        (void)sigtimedwait(&pipe_only, NULL, &(struct timespec){0, 0});
+    }
+    pthread_sigmask(SIG_SETMASK, &hush->old, NULL);
+}
+
 /* writev(2) without SIGPIPE, for pipes; sockets have weft__sys_sendmsg. */
 ssize_t weft__sys_writev_quietly(int fd, const struct iovec *vectors, int n);
+
+/* sendfile(2) without SIGPIPE. *offset is moved by what was sent. */
+ssize_t weft__sys_sendfile_quietly(int to, int from, off_t *offset, size_t len);
 
 static inline ssize_t
 weft__sys_pread(int fd, void *buf, size_t len, off_t offset)
 {
     WEFT__SYS_RETRY(ssize_t, pread(fd, buf, len, offset));
 }
-
-/* sendfile(2) without SIGPIPE, which it raises for sockets as for pipes. *offset is moved by what
- * was sent. */
-ssize_t weft__sys_sendfile_quietly(int to, int from, off_t *offset, size_t len);
 
 static inline int
 weft__sys_shutdown(int fd, int how)

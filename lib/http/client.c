@@ -448,6 +448,10 @@ collect(struct shard *shard)
         if (code == CURLE_OK && !call->head_done)
             head_is_final(call);
         int rc = result_of(call, code);
+        if (rc == 0 && !call->head_done) { /* curl takes the end of the connection for that of it */
+            rc = WEFT_E_END;
+            snprintf(call->text, sizeof call->text, "the head of the response was cut off");
+        }
         if (call->fail && rc == WEFT_E_CURL && call->head_done)
             snprintf(call->text, sizeof call->text, "the status is %d", call->head.status);
         else if (rc < 0 && rc == call->failure) /* of which curl says that a write failed */

@@ -198,6 +198,8 @@ address_of(int raw, weft_address *ret_address)
     return rc;
 }
 
+#define KEEP_INTERVAL_MAX 75 /* seconds; what Linux has by itself */
+
 static int
 set_tcp_options(int raw, const weft_server_options *options)
 {
@@ -208,6 +210,11 @@ set_tcp_options(int raw, const weft_server_options *options)
         if (rc == 0)
             rc = weft__sys_setsockopt_int(raw, IPPROTO_TCP, TCP_KEEPIDLE,
                                           seconds > 32767 ? 32767 : (int)seconds);
+        /* Who asks for seconds does not want to wait the system's 75 between two probes. */
+        if (rc == 0)
+            rc = weft__sys_setsockopt_int(raw, IPPROTO_TCP, TCP_KEEPINTVL,
+                                          seconds > KEEP_INTERVAL_MAX ? KEEP_INTERVAL_MAX
+                                                                      : (int)seconds);
     }
     return rc;
 }

@@ -17,6 +17,7 @@
 
 #include <weft/error.h>
 
+#include "base/sys.h"
 #include "io/tls_priv.h"
 
 #define OUT_MIN ((size_t)2048)
@@ -158,8 +159,11 @@ kernel_write(struct weft__tls *tls, const unsigned char *bytes, size_t len)
     int rc = weft__tls_flush(tls);
     if (rc < 0)
         return rc;
+    struct weft__sys_hush hush; /* OpenSSL writes as if there were no SIGPIPE */
+    weft__sys_hush(&hush);
     errno = 0;
     ssize_t n = socket_result(tls, BIO_write(tls->socket, bytes, (int)len));
+    weft__sys_unhush(&hush, n);
     if (n < 0)
         return (int)n;
     tls->marked = false;

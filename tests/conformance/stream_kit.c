@@ -631,6 +631,20 @@ KIT(a_file_that_is_too_short_says_so)
     close(sending.file);
 }
 
+/* With SIGPIPE as it is by default: it would end the program. */
+KIT(a_file_for_a_closed_peer_fails_in_the_end)
+{
+    signal(SIGPIPE, SIG_DFL);
+    int file = file_of(100, 8), rc = 0;
+    weft_stream_close(&b);
+    for (int i = 0; i < 100 && rc == 0; i++) {
+        rc = weft_stream_send_file(&a, file, 0, 100, NULL);
+        T_OK(weft_sleep(WEFT_MS(1)));
+    }
+    cr_assert(rc == -EPIPE || rc == -ECONNRESET, "%d", rc);
+    close(file);
+}
+
 /* A second pair, in memory, that the first one is copied to or from. */
 KIT(copying_ends_with_the_source)
 {

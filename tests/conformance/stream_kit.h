@@ -53,6 +53,7 @@ extern const struct stream_maker stream_kit_tcp, stream_kit_unix, stream_kit_pip
     each(suite, maker, pieces_are_written_in_order) \
     each(suite, maker, a_file_is_sent) \
     each(suite, maker, a_file_that_is_too_short_says_so) \
+    each(suite, maker, a_file_for_a_closed_peer_fails_in_the_end) \
     each(suite, maker, copying_ends_with_the_source) \
     each(suite, maker, copying_stops_at_its_limit) \
     each(suite, maker, a_read_that_is_cancelled_takes_nothing) \

@@ -234,6 +234,11 @@ t_serve_one(struct t_peer *peer)
         peer->close = true;
         return 0;
     }
+    if (strcmp(path, "/cut-head") == 0) {
+        weft_ignore(t_say(peer, "HTTP/1.1 200 OK\r\nContent-Le"));
+        peer->close = true;
+        return 0;
+    }
     if (strcmp(path, "/reset") == 0) {
         weft_ignore(t_say(peer, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"));
         weft_ignore(weft_sleep(WEFT_MS(20))); /* so that the client has read this */

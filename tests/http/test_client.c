@@ -292,6 +292,16 @@ HTTP_TEST(the_loop_has_a_client_of_its_own)
     cr_assert(server->connections == 1);
 }
 
+HTTP_TEST(a_head_that_is_cut_off_is_no_response)
+{
+    weft_http_call *call;
+    fails(client, &(weft_http_request){.url = t_url(server, "/cut-head")}, WEFT_E_END);
+    T_OK(weft_http_call_open(client, &(weft_http_request){.url = t_url(server, "/cut-head")},
+                             &call));
+    T_ERR(WEFT_E_END, weft_http_call_head(call, NULL));
+    weft_http_call_close(call);
+}
+
 /* ---- Streamed requests ---------------------------------------------------------------------- */
 
 HTTP_TEST(the_head_is_there_before_the_body)

@@ -2,6 +2,7 @@
  * test_server.c - servers: how connections are spread, limited, drained, and what goes wrong.
  */
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <sys/stat.h>
 
 #include "io/t_server.h"
@@ -146,6 +147,45 @@ LOOPS_TEST(server, a_connection_that_fails_is_reported_and_no_more, 1)
 }
 
 /* ---- Opening -------------------------------------------------------------------------------- */
+
+struct probing {
+    int on, idle, interval;
+};
+
+static int
+serve_probing(weft_stream *connection, void *arg)
+{
+    struct probing *probing = arg;
+    int raw = weft_stream_raw(connection);
+    socklen_t len = sizeof(int);
+    getsockopt(raw, SOL_SOCKET, SO_KEEPALIVE, &probing->on, &len);
+    getsockopt(raw, IPPROTO_TCP, TCP_KEEPIDLE, &probing->idle, &len);
+    return getsockopt(raw, IPPROTO_TCP, TCP_KEEPINTVL, &probing->interval, &len) == 0 ? 0 : -errno;
+}
+
+static struct probing
+probing_with(weft_time keep_alive)
+{
+    struct probing probing = {0};
+    struct t_served served;
+    t_served_begin(&served, &(weft_server_options){.listen = t_anywhere(),
+                                                   .serve = serve_probing,
+                                                   .arg = &probing,
+                                                   .keep_alive = keep_alive});
+    cr_assert(t_client_read_end(t_client(&served.address)) == 0);
+    t_served_end(&served);
+    return probing;
+}
+
+TASK_TEST(server, silent_peers_are_probed_as_often_as_was_asked_for)
+{
+    struct probing probing = probing_with(0);
+    cr_assert(probing.on == 0);
+    probing = probing_with(WEFT_MS(1500));
+    cr_assert(probing.on == 1 && probing.idle == 2 && probing.interval == 2);
+    probing = probing_with(WEFT_SEC(600));
+    cr_assert(probing.on == 1 && probing.idle == 600 && probing.interval == 75);
+}
 
 TASK_TEST(server, options_that_make_no_sense_are_refused)
 {

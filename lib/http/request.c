@@ -46,9 +46,10 @@ weft__http_request_begin(struct weft_http_exchange *x, size_t head_len)
     x->body_done = !request->chunked && x->body_left == 0;
     x->expects = request->expect_continue && !x->body_done;
     x->body_read = 0;
-    x->body_from = 0;
+    x->body_waited = 0;
     x->body_rc = 0;
-    x->keep = request->keep_alive;
+    /* What follows CONNECT is for a tunnel, in the eyes of some: it is no request. */
+    x->keep = request->keep_alive && request->method_id != WEFT_HTTP_CONNECT;
     if (request->chunked)
         memset(&x->chunks, 0, sizeof x->chunks);
     if (request->has_length && request->content_length > x->server->options.body_bytes)
@@ -68,6 +69,8 @@ static void
 move_bytes(weft_bytes *view, const char *from, const char *to)
 {
     const char *data = view->data;
+    if (view->len == 0)
+        return; /* not of the head, perhaps: the path of http://host has no bytes there */
     move(&data, from, to);
     view->data = data;
 }
@@ -209,18 +212,17 @@ weft__http_fill_until(weft_stream *stream, weft_time deadline)
     return weft_scope_close(&scope) == -ETIMEDOUT ? -ETIME : n;
 }
 
-/* By when something must have come: any byte, and enough of them on average. */
+/* How long to wait for more: any byte must come in that time, and on average enough of them. The
+ * time that the handler takes between its reads is not the client's. */
 static weft_time
-body_deadline(struct weft_http_exchange *x)
+body_patience(const struct weft_http_exchange *x)
 {
     const weft_http_server_options *options = &x->server->options;
-    weft_time now = weft_now();
-    if (x->body_from == 0)
-        x->body_from = now;
-    weft_time any = now + options->body_timeout;
-    weft_time enough = x->body_from + options->body_timeout +
-                       (weft_time)(x->body_read / options->body_rate) * WEFT_SEC(1);
-    return any < enough ? any : enough;
+    uint64_t seconds = x->body_read / options->body_rate;
+    if (seconds > 1000000000)
+        return options->body_timeout;
+    weft_time enough = (weft_time)seconds * WEFT_SEC(1) + options->body_timeout - x->body_waited;
+    return enough < options->body_timeout ? enough : options->body_timeout;
 }
 
 /* Something of the body in the read buffer. 0, or what ended it. */
@@ -228,8 +230,10 @@ static int
 await_body(struct weft_http_exchange *x)
 {
     weft_stream *stream = x->conn->stream;
-    if (weft_stream_buffered(stream).len > 0)
+    if (weft_stream_buffered(stream).len > 0) {
+        x->expects = false; /* it did not wait to be told */
         return 0;
+    }
     int rc = keep_head(x);
     if (rc == 0 && x->expects && x->begun)
         rc = weft_error_note(-EPROTO, "the answer was begun before the client was told to go on");
@@ -239,7 +243,9 @@ await_body(struct weft_http_exchange *x)
         rc = weft__http_flush(x); /* answers to earlier requests, which the client may wait for */
     if (rc < 0)
         return rc;
-    ssize_t n = weft__http_fill_until(stream, body_deadline(x));
+    weft_time from = weft_now();
+    ssize_t n = weft__http_fill_until(stream, from + body_patience(x));
+    x->body_waited += weft_now() - from;
     if (n > 0)
         return 0;
     return n < 0 ? (int)n : WEFT_E_END;

@@ -324,9 +324,9 @@ serve_requests(struct weft__http_conn *conn)
     }
     struct weft_http_exchange *x = conn->exchange;
     /* A client that did not ask for the end may be sending the next request. TLS says good-bye. */
-    bool expected = x->status == 0 || (!unread && !x->request.keep_alive &&
-                                       weft_stream_buffered(conn->stream).len == 0 &&
-                                       conn->stream == conn->net);
+    bool expected = x->status == 0 ||
+                    (!unread && !x->request.keep_alive &&
+                     weft_stream_buffered(conn->stream).len == 0 && conn->stream == conn->net);
     if (!broken)
         broken = weft__http_flush(x) < 0;
     exchange_give(x);

@@ -51,20 +51,19 @@ t_do_describe(weft_http_exchange *x, void *arg)
     weft_bytes m = weft_http_request_method_text(x), p = weft_http_request_path(x),
                q = weft_http_request_query(x), h = weft_http_request_host(x);
     t_seen.handled++;
-    weft_ignore(weft_buf_printf(&out, "%s:%.*s %.*s", arg != NULL ? (const char *)arg : "",
-                                (int)m.len, (const char *)m.data, (int)p.len,
-                                (const char *)p.data));
-    if (q.data != NULL)
-        weft_ignore(weft_buf_printf(&out, " ?%.*s", (int)q.len, (const char *)q.data));
-    if (h.data != NULL)
-        weft_ignore(weft_buf_printf(&out, " @%.*s", (int)h.len, (const char *)h.data));
-    for (size_t i = 0; i < 3; i++) {
+    int rc = weft_buf_printf(&out, "%s:%.*s %.*s", arg != NULL ? (const char *)arg : "", (int)m.len,
+                             (const char *)m.data, (int)p.len, (const char *)p.data);
+    if (rc == 0 && q.data != NULL)
+        rc = weft_buf_printf(&out, " ?%.*s", (int)q.len, (const char *)q.data);
+    if (rc == 0 && h.data != NULL)
+        rc = weft_buf_printf(&out, " @%.*s", (int)h.len, (const char *)h.data);
+    for (size_t i = 0; rc == 0 && i < 3; i++) {
         weft_bytes v = weft_http_request_param(x, names[i]);
         if (v.data != NULL)
-            weft_ignore(weft_buf_printf(&out, " %s=%.*s", names[i], (int)v.len,
-                                        (const char *)v.data));
+            rc = weft_buf_printf(&out, " %s=%.*s", names[i], (int)v.len, (const char *)v.data);
     }
-    int rc = t_note(weft_http_reply(x, 200, T_TEXT, out.data, out.len));
+    if (rc == 0)
+        rc = t_note(weft_http_reply(x, 200, T_TEXT, out.data, out.len));
     weft_buf_free(&out);
     return rc;
 }

@@ -37,8 +37,8 @@ LOOPS_TEST(http_server, options_out_of_range_are_refused, 1)
     cr_assert(server == NULL);
 }
 
-WEB_TEST(http_server, a_unix_socket_serves_too, .net = {.listen = (const char *const[]){
-                                                            "unix:@weft-http-test", NULL}},
+WEB_TEST(http_server, a_unix_socket_serves_too,
+         .net = {.listen = (const char *const[]){"unix:@weft-http-test", NULL}},
          .access_log = "/dev/null")
 {
     T_SAYS(t_talk(web, T_LAST_REQUEST("GET /hello")), T_LAST_TEXT("5", "hello"));
@@ -102,9 +102,8 @@ LOOPS_TEST(http_server, two_loops_serve_at_once, 2)
     struct t_web web;
     t_raise_nofile();
     for (int way = 0; way < 3; way++) {
-        t_web_begin(&web,
-                    &(weft_http_server_options){.net.sharing = (weft_server_sharing)way,
-                                                .access_log = "/dev/null"});
+        t_web_begin(&web, &(weft_http_server_options){.net.sharing = (weft_server_sharing)way,
+                                                      .access_log = "/dev/null"});
         ask_by_many(&web, 200 / T_SLOW, 20);
         weft_server_stats on[2];
         for (int i = 0; i < 2; i++)

@@ -60,8 +60,7 @@ WEB_TEST(http_answers, answers_without_a_body_have_none, .routes = statuses)
     T_SAYS(t_hear(&stream), "HTTP/1.1 204 No Content\r\nX-A: 1\r\nX-A: 2\r\n\r\n");
     T_SAYS(t_hear(&stream),
            "HTTP/1.1 304 Not Modified\r\nContent-Length: 4\r\nX-A: 1\r\nX-A: 2\r\n\r\n");
-    T_SAYS(t_hear(&stream),
-           "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nX-A: 1\r\nX-A: 2\r\n\r\nbody");
+    T_SAYS(t_hear(&stream), "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nX-A: 1\r\nX-A: 2\r\n\r\nbody");
     weft_stream_close(&stream);
     /* 1xx is no answer, and 600 none either: the handler fails. */
     T_STATUS(500, t_talk(web, T_REQUEST("GET /100")));
@@ -77,10 +76,21 @@ headers(weft_http_exchange *x, void *arg)
     (void)arg;
     t_seen.handled++;
     static const char *const bad[][2] = {
-        {"X", "a\r\nSet-Cookie: b"}, {"X", "a\nb"},    {"X", "a\rb"},     {"X\r\nY", "a"},
-        {"X: Y", "a"},               {"", "a"},        {"X ", "a"},       {"X", "\x01"},
-        {"X", "\x7f"},               {"Connection", "x"}, {"content-LENGTH", "1"},
-        {"Transfer-Encoding", "chunked"}, {"Upgrade", "x"}, {"Keep-Alive", "x"}, {"Trailer", "x"},
+        {"X", "a\r\nSet-Cookie: b"},
+        {"X", "a\nb"},
+        {"X", "a\rb"},
+        {"X\r\nY", "a"},
+        {"X: Y", "a"},
+        {"", "a"},
+        {"X ", "a"},
+        {"X", "\x01"},
+        {"X", "\x7f"},
+        {"Connection", "x"},
+        {"content-LENGTH", "1"},
+        {"Transfer-Encoding", "chunked"},
+        {"Upgrade", "x"},
+        {"Keep-Alive", "x"},
+        {"Trailer", "x"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         T_ERR(-EINVAL, weft_http_response_header(x, bad[i][0], bad[i][1]));
@@ -159,16 +169,12 @@ flush_and_fail(weft_http_exchange *x, void *arg)
     return -EFAULT;
 }
 
-static const weft_http_route failing[] = {{"GET /fail", t_do_fail, NULL},
-                                          {"GET /begin", begin_and_fail, NULL},
-                                          {"GET /flush", flush_and_fail, NULL},
-                                          {"GET /nothing", t_do_nothing, NULL},
-                                          {"GET /late", t_do_fail_late, NULL},
-                                          {"GET /after", t_do_fail_after, NULL},
-                                          {"GET /short", t_do_short, NULL},
-                                          {"GET /long", t_do_long, NULL},
-                                          {"GET /hello", t_do_hello, NULL},
-                                          {NULL, NULL, NULL}};
+static const weft_http_route failing[] = {
+    {"GET /fail", t_do_fail, NULL},       {"GET /begin", begin_and_fail, NULL},
+    {"GET /flush", flush_and_fail, NULL}, {"GET /nothing", t_do_nothing, NULL},
+    {"GET /late", t_do_fail_late, NULL},  {"GET /after", t_do_fail_after, NULL},
+    {"GET /short", t_do_short, NULL},     {"GET /long", t_do_long, NULL},
+    {"GET /hello", t_do_hello, NULL},     {NULL, NULL, NULL}};
 
 #define FAILED                                                                                     \
     "HTTP/1.1 500 Internal Server Error\r\nContent-Type: text/plain; charset=utf-8\r\n"            \
@@ -201,8 +207,8 @@ WEB_TEST(http_answers, a_handler_that_fails_in_its_answer_is_cut_off, .routes = 
     };
     for (size_t i = 0; i < 3; i++) {
         char text[200], expected[400];
-        snprintf(text, sizeof text, "%sGET %s HTTP/1.1\r\nHost: a\r\n\r\n",
-                 T_REQUEST("GET /hello"), rows[i][0]);
+        snprintf(text, sizeof text, "%sGET %s HTTP/1.1\r\nHost: a\r\n\r\n", T_REQUEST("GET /hello"),
+                 rows[i][0]);
         snprintf(expected, sizeof expected, "%s%s", T_OK_TEXT("5", "hello"), rows[i][1]);
         T_SAYS(t_talk(web, text), expected);
         cr_assert(t_web_stats(web).failed == i + 1);
@@ -289,8 +295,7 @@ WEB_TEST(http_answers, answers_of_all_sizes_arrive_whole, .routes = bigs)
     weft_stream_close(&stream);
 }
 
-WEB_TEST(http_answers, who_reads_nothing_is_cut_off, .routes = bigs,
-         .write_timeout = WEFT_MS(150))
+WEB_TEST(http_answers, who_reads_nothing_is_cut_off, .routes = bigs, .write_timeout = WEFT_MS(150))
 {
     static const char *const paths[] = {"/big/100000000", "/reply/30000000"};
     for (size_t i = 0; i < 2; i++) {

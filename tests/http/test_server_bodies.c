@@ -34,14 +34,15 @@ WEB_TEST(http_bodies, chunks_over_the_limit_are_413, .body_bytes = 10)
 {
     T_SAYS(t_talk(web, POST("/echo", CHUNKED CLOSE) "4\r\n0123\r\n6\r\n456789\r\n0\r\n\r\n"),
            T_LAST_TEXT("10", "0123456789"));
-    const char *answer = t_talk(
-        web, POST("/echo", CHUNKED) "4\r\n0123\r\n7\r\n4567890\r\n0\r\n\r\n" T_REQUEST("GET /hello"));
+    const char *answer =
+        t_talk(web, POST("/echo",
+                         CHUNKED) "4\r\n0123\r\n7\r\n4567890\r\n0\r\n\r\n" T_REQUEST("GET /hello"));
     T_STATUS(413, answer);
     cr_assert(strstr(answer, "hello") == NULL);
     cr_assert(t_seen.rc == WEFT_E_HTTP_LARGE && t_web_stats(web).refused == 1);
     /* An answer that was given without reading stands, and the connection ends. */
-    answer = t_talk(web, POST("/ignore", CHUNKED) "b\r\n01234567890\r\n0\r\n\r\n"
-                             T_REQUEST("GET /hello"));
+    answer = t_talk(
+        web, POST("/ignore", CHUNKED) "b\r\n01234567890\r\n0\r\n\r\n" T_REQUEST("GET /hello"));
     T_SAYS(answer, T_OK_TEXT("7", "ignored"));
 }
 
@@ -192,8 +193,14 @@ WEB_TEST(http_bodies, an_answer_that_begins_well_says_go_on_before, .routes = be
 WEB_TEST(http_bodies, a_malformed_body_is_400, 0)
 {
     static const char *const bad[] = {
-        "x\r\n", "4\nbody\r\n0\r\n\r\n", "4\r\nbodyx\r\n", "\r\n", "4 \r\nbody\r\n0\r\n\r\n?",
-        "0\r\nbad trailer\r\n\r\n", "0\r\nContent-Length: 4\r\n\r\n", "fffffffffffffffff\r\n",
+        "x\r\n",
+        "4\nbody\r\n0\r\n\r\n",
+        "4\r\nbodyx\r\n",
+        "\r\n",
+        "4 \r\nbody\r\n0\r\n\r\n?",
+        "0\r\nbad trailer\r\n\r\n",
+        "0\r\nContent-Length: 4\r\n\r\n",
+        "fffffffffffffffff\r\n",
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         char text[300];

@@ -150,12 +150,11 @@ LOOPS_TEST(http_drain, the_end_of_a_scope_drains_as_well, 2)
 {
     struct t_web web;
     static const char *const listen[] = {"127.0.0.1:0", NULL};
-    T_OK(weft_http_server_new(
-        &web.server, &(weft_http_server_options){.net.listen = listen,
-                                                 .net.grace = WEFT_SEC(30),
-                                                 .routes = t_routes,
-                                                 .server_name = "",
-                                                 .access_log = "/dev/null"}));
+    T_OK(weft_http_server_new(&web.server, &(weft_http_server_options){.net.listen = listen,
+                                                                       .net.grace = WEFT_SEC(30),
+                                                                       .routes = t_routes,
+                                                                       .server_name = "",
+                                                                       .access_log = "/dev/null"}));
     T_OK(weft_server_address(weft_http_server_net(web.server), 0, &web.address));
     weft_event_open(&t_seen.go);
     T_OK(weft_task_spawn(&web.task, run_in_scope, &web, NULL));
@@ -173,8 +172,8 @@ LOOPS_TEST(http_drain, a_server_that_never_ran_is_freed, 1)
 {
     static const char *const listen[] = {"127.0.0.1:0", NULL};
     weft_http_server *server;
-    weft_http_server_options options = {.net.listen = listen, .routes = t_routes,
-                                        .access_log = "/dev/null"};
+    weft_http_server_options options = {
+        .net.listen = listen, .routes = t_routes, .access_log = "/dev/null"};
     T_OK(weft_http_server_new(&server, &options));
     weft_http_server_free(server);
     weft_http_server_free(NULL);

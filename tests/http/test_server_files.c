@@ -134,7 +134,8 @@ static char *
 ask(struct t_web *web, const char *line, const char *more)
 {
     char text[600];
-    snprintf(text, sizeof text, "%s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n%s\r\n", line, more);
+    snprintf(text, sizeof text, "%s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n%s\r\n", line,
+             more);
     return t_talk(web, text);
 }
 

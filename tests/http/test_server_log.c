@@ -42,8 +42,7 @@ next_line(char **at)
     *end = '\0';
     *at = end + 1;
     char *from = strchr(line, '['), *to = strchr(line, ']');
-    cr_assert(from != NULL && to != NULL && to - from == 27 &&
-                  strncmp(to - 6, " +0000", 6) == 0,
+    cr_assert(from != NULL && to != NULL && to - from == 27 && strncmp(to - 6, " +0000", 6) == 0,
               "%s", line);
     memmove(from + 1, to, strlen(to) + 1);
     return line;

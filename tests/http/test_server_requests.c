@@ -82,9 +82,11 @@ WEB_TEST(http_requests, requests_in_one_segment_are_answered_in_their_order, 0)
 
 WEB_TEST(http_requests, requests_that_come_byte_by_byte_are_the_same, 0)
 {
-    static const char text[] = T_REQUEST("GET /describe/x?y=z") "POST /echo HTTP/1.1\r\nHost: a\r\n"
-        "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX: y\r\n\r\n"
-        "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nde" T_LAST_REQUEST("GET /hello");
+    static const char text[] = T_REQUEST(
+        "GET /describe/x?y=z") "POST /echo HTTP/1.1\r\nHost: a\r\n"
+                               "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX: y\r\n\r\n"
+                               "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: "
+                               "2\r\n\r\nde" T_LAST_REQUEST("GET /hello");
     weft_stream stream;
     t_dial(web, &stream);
     for (size_t i = 0; i + 1 < sizeof text; i++) {
@@ -147,20 +149,13 @@ WEB_TEST(http_requests, an_empty_line_in_front_is_no_request, .head_timeout = WE
 /* ---- Routes --------------------------------------------------------------------------------- */
 
 static const weft_http_route preferences[] = {
-    {"GET /a/b", t_do_describe, "literal"},
-    {"GET /a/{name}", t_do_describe, "param"},
-    {"POST /a/{name}", t_do_describe, "post"},
-    {"GET /a/{rest...}", t_do_describe, "rest"},
-    {"* /a/{name}/{id}", t_do_describe, "two"},
-    {"GET /a/{id}/x", t_do_describe, "x"},
-    {"DELETE /a/b", t_do_describe, "delete"},
-    {"HEAD /h", t_do_describe, "head"},
-    {"GET /h", t_do_describe, "get"},
-    {"GET /", t_do_describe, "root"},
-    {"GET /slash/", t_do_describe, "slash"},
-    {"BREW /pot", t_do_describe, "brew"},
-    {"POST /r/{rest...}", t_do_describe, "r"},
-    {NULL, NULL, NULL},
+    {"GET /a/b", t_do_describe, "literal"},     {"GET /a/{name}", t_do_describe, "param"},
+    {"POST /a/{name}", t_do_describe, "post"},  {"GET /a/{rest...}", t_do_describe, "rest"},
+    {"* /a/{name}/{id}", t_do_describe, "two"}, {"GET /a/{id}/x", t_do_describe, "x"},
+    {"DELETE /a/b", t_do_describe, "delete"},   {"HEAD /h", t_do_describe, "head"},
+    {"GET /h", t_do_describe, "get"},           {"GET /", t_do_describe, "root"},
+    {"GET /slash/", t_do_describe, "slash"},    {"BREW /pot", t_do_describe, "brew"},
+    {"POST /r/{rest...}", t_do_describe, "r"},  {NULL, NULL, NULL},
 };
 
 WEB_TEST(http_requests, the_most_literal_route_is_taken, .routes = preferences)
@@ -244,9 +239,20 @@ WEB_TEST(http_requests, a_handler_can_be_there_for_the_rest, .handler = t_do_des
 LOOPS_TEST(http_requests, routes_that_cannot_be_read_are_refused, 1)
 {
     static const char *const bad[] = {
-        "",          "GET",       "/a",        "GET a",          "GET  /a",
-        " /a",       "GET /{",    "GET /{}",   "GET /{a",        "GET /a{b}",
-        "GET /{a}b", "GET /{a}/{a}", "GET /{a...}/b", "GET /{a}/{b}/{a...}",
+        "",
+        "GET",
+        "/a",
+        "GET a",
+        "GET  /a",
+        " /a",
+        "GET /{",
+        "GET /{}",
+        "GET /{a",
+        "GET /a{b}",
+        "GET /{a}b",
+        "GET /{a}/{a}",
+        "GET /{a...}/b",
+        "GET /{a}/{b}/{a...}",
     };
     static const char *const listen[] = {"127.0.0.1:0", NULL};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -262,15 +268,14 @@ LOOPS_TEST(http_requests, routes_that_cannot_be_read_are_refused, 1)
         weft_http_route routes[] = {
             {twice[i][0], t_do_hello, NULL}, {twice[i][1], t_do_hello, NULL}, {NULL, NULL, NULL}};
         weft_http_server *server;
-        T_ERR(-EINVAL,
-              weft_http_server_new(&server, &(weft_http_server_options){.net.listen = listen,
-                                                                        .routes = routes}));
+        T_ERR(-EINVAL, weft_http_server_new(&server, &(weft_http_server_options){
+                                                         .net.listen = listen, .routes = routes}));
         cr_assert(strstr(weft_error_text(), "twice") != NULL, "%s", weft_error_text());
     }
     weft_http_route none[] = {{"GET /", NULL, NULL}, {NULL, NULL, NULL}};
     weft_http_server *server;
-    T_ERR(-EINVAL, weft_http_server_new(&server, &(weft_http_server_options){.net.listen = listen,
-                                                                             .routes = none}));
+    T_ERR(-EINVAL, weft_http_server_new(
+                       &server, &(weft_http_server_options){.net.listen = listen, .routes = none}));
 }
 
 /* ---- What is refused ------------------------------------------------------------------------ */
@@ -365,11 +370,11 @@ WEB_TEST(http_requests, heads_over_a_limit_are_refused, .head_bytes = 1000, .tar
 {
     char text[20000], filler[19000];
     memset(filler, 'x', sizeof filler);
-    snprintf(text, sizeof text, "GET /describe/%.91s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
-             filler);
+    snprintf(text, sizeof text,
+             "GET /describe/%.91s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", filler);
     T_STATUS(414, t_talk(web, text));
-    snprintf(text, sizeof text, "GET /describe/%.90s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
-             filler);
+    snprintf(text, sizeof text,
+             "GET /describe/%.90s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", filler);
     T_STATUS(200, t_talk(web, text));
     snprintf(text, sizeof text, "GET /hello HTTP/1.1\r\nHost: a\r\nX: %.1000s\r\n\r\n", filler);
     T_STATUS(431, t_talk(web, text));
@@ -425,7 +430,8 @@ look(weft_http_exchange *x, void *arg)
         cr_assert(value.len == 3 && memcmp(value.data, "q=1", 3) == 0);
         value = weft_http_request_host(x);
         cr_assert(value.len == 6 && memcmp(value.data, "host:1", 6) == 0);
-        ssize_t n = weft_http_request_read(x, bytes + have, 300001 - have < 4000 ? 300001 - have : 4000);
+        ssize_t n =
+            weft_http_request_read(x, bytes + have, 300001 - have < 4000 ? 300001 - have : 4000);
         cr_assert(n >= 0, "%zd", n);
         if (n == 0)
             break;
@@ -445,12 +451,14 @@ WEB_TEST(http_requests, views_stay_while_a_body_is_read, .routes = looking)
     weft_stream stream;
     t_dial(web, &stream);
     for (int i = 0; i < 3; i++) {
-        t_tell(&stream, "POST /bob?q=1 HTTP/1.1\r\nHost: host:1\r\nX-Two: first\r\nX-two: second\r\n"
-                        "Empty:\r\nContent-Length: 300000\r\n\r\n");
+        t_tell(&stream,
+               "POST /bob?q=1 HTTP/1.1\r\nHost: host:1\r\nX-Two: first\r\nX-two: second\r\n"
+               "Empty:\r\nContent-Length: 300000\r\n\r\n");
         T_OK(weft_stream_write_all(&stream, body, 300000, NULL));
         T_SAYS(t_hear(&stream), "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nright");
-        t_tell(&stream, "POST /bob?q=1 HTTP/1.1\r\nHost: host:1\r\nX-Two: first\r\nX-two: second\r\n"
-                        "Empty:\r\nTransfer-Encoding: chunked\r\n\r\n");
+        t_tell(&stream,
+               "POST /bob?q=1 HTTP/1.1\r\nHost: host:1\r\nX-Two: first\r\nX-two: second\r\n"
+               "Empty:\r\nTransfer-Encoding: chunked\r\n\r\n");
         for (size_t at = 0; at < 300000; at += 30000) {
             t_tell(&stream, "7530\r\n");
             T_OK(weft_stream_write_all(&stream, body + at, 30000, NULL));

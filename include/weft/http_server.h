@@ -35,7 +35,8 @@ typedef int weft_http_handler(weft_http_exchange *exchange, void *arg);
 typedef struct weft_http_route {
     /* "GET /users/{id}": a method, or "*" for all, and a path. {name} stands for one segment, and
      * {name...} at the end for all that follows, or nothing. A literal segment is preferred to
-     * {name}, and that to {name...}. GET routes answer HEAD, without the body. NULL ends a table. */
+     * {name}, and that to {name...}. GET routes answer HEAD, without the body. NULL ends a
+     * table. */
     const char *pattern;
     weft_http_handler *handler;
     void *arg;

@@ -96,7 +96,8 @@ send_with(struct weft_http_exchange *x, const void *data, size_t len)
 static void
 put(struct weft_http_exchange *x, const void *data, size_t len)
 {
-    memcpy(x->out.data + x->out.len, data, len);
+    if (len > 0)
+        memcpy(x->out.data + x->out.len, data, len);
     x->out.len += len;
 }
 

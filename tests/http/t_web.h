@@ -166,6 +166,16 @@ t_do_wait(weft_http_exchange *x, void *arg)
     return rc < 0 ? rc : t_note(weft_http_reply(x, 200, T_TEXT, "waited", 6));
 }
 
+/* The number that stands for {id}. */
+static inline uint64_t
+t_id(const weft_http_exchange *x)
+{
+    weft_bytes id = weft_http_request_param(x, "id");
+    char digits[24];
+    snprintf(digits, sizeof digits, "%.*s", (int)id.len, (const char *)id.data);
+    return strtoull(digits, NULL, 10);
+}
+
 /* That many known bytes, in pieces. */
 static inline int
 t_do_big(weft_http_exchange *x, void *arg)
@@ -173,10 +183,7 @@ t_do_big(weft_http_exchange *x, void *arg)
     unsigned char bytes[5000];
     (void)arg;
     t_seen.handled++;
-    weft_bytes id = weft_http_request_param(x, "id");
-    char digits[24];
-    snprintf(digits, sizeof digits, "%.*s", (int)id.len, (const char *)id.data);
-    uint64_t len = strtoull(digits, NULL, 10), at = 0;
+    uint64_t len = t_id(x), at = 0;
     int rc = weft_http_response_begin(x, 200, T_TEXT, (int64_t)len);
     while (rc == 0 && at < len) {
         size_t n = len - at < sizeof bytes ? (size_t)(len - at) : sizeof bytes;

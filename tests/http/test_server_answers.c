@@ -42,12 +42,11 @@ WEB_TEST(http_answers, head_is_answered_as_get_without_the_body, 0)
 static int
 of_status(weft_http_exchange *x, void *arg)
 {
-    weft_bytes id = weft_http_request_param(x, "id");
     (void)arg;
     t_seen.handled++;
     T_OK(weft_http_response_header(x, "X-A", "1"));
     T_OK(weft_http_response_header(x, "X-A", "2"));
-    return t_note(weft_http_reply(x, atoi(id.data), NULL, "body", 4));
+    return t_note(weft_http_reply(x, (int)t_id(x), NULL, "body", 4));
 }
 
 static const weft_http_route statuses[] = {{"GET /{id}", of_status, NULL}, {NULL, NULL, NULL}};
@@ -260,7 +259,7 @@ big_reply(weft_http_exchange *x, void *arg)
 {
     (void)arg;
     t_seen.handled++;
-    size_t len = (size_t)atol(weft_http_request_param(x, "id").data);
+    size_t len = (size_t)t_id(x);
     unsigned char *bytes = malloc(len);
     t_bytes_make(bytes, len, 7, 0);
     int rc = t_note(weft_http_reply(x, 200, T_TEXT, bytes, len));

@@ -57,7 +57,7 @@ static struct {
     _Atomic int port; /* 0: not yet; -1: there will be none */
     char text[2][TEXT_BYTES];
     bool hung[2];
-    bool hopeless; /* nothing goes right any more */
+    bool hopeless;           /* nothing goes right any more */
     char *expected[ANSWERS]; /* of the run in which nothing goes wrong; malloc'ed */
 } shared;
 

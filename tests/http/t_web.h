@@ -24,6 +24,9 @@ static struct t_seen {
     unsigned waiting;
 } t_seen;
 
+/* By handlers of any loop. */
+#define T_HANDLED() ((void)__atomic_fetch_add(&t_seen.handled, 1, __ATOMIC_RELAXED))
+
 static inline int
 t_note(int rc)
 {
@@ -38,7 +41,7 @@ static inline int
 t_do_hello(weft_http_exchange *x, void *arg)
 {
     const char *text = arg != NULL ? arg : "hello";
-    t_seen.handled++;
+    T_HANDLED();
     return t_note(weft_http_reply(x, 200, T_TEXT, text, strlen(text)));
 }
 
@@ -50,7 +53,7 @@ t_do_describe(weft_http_exchange *x, void *arg)
     weft_buf out = {0};
     weft_bytes m = weft_http_request_method_text(x), p = weft_http_request_path(x),
                q = weft_http_request_query(x), h = weft_http_request_host(x);
-    t_seen.handled++;
+    T_HANDLED();
     int rc = weft_buf_printf(&out, "%s:%.*s %.*s", arg != NULL ? (const char *)arg : "", (int)m.len,
                              (const char *)m.data, (int)p.len, (const char *)p.data);
     if (rc == 0 && q.data != NULL)
@@ -73,7 +76,7 @@ t_do_echo(weft_http_exchange *x, void *arg)
 {
     weft_buf body = {0};
     (void)arg;
-    t_seen.handled++;
+    T_HANDLED();
     int rc = t_note(weft_http_request_read_all(x, &body, SIZE_MAX / 2));
     if (rc == 0)
         rc = t_note(weft_http_reply(x, 200, T_TEXT, body.data, body.len));
@@ -85,7 +88,7 @@ static inline int
 t_do_chunks(weft_http_exchange *x, void *arg)
 {
     (void)arg;
-    t_seen.handled++;
+    T_HANDLED();
     int rc = weft_http_response_begin(x, 200, T_TEXT, -1);
     if (rc == 0)
         rc = weft_http_response_write(x, "one", 3);
@@ -100,7 +103,7 @@ static inline int
 t_do_fail(weft_http_exchange *x, void *arg)
 {
     (void)arg;
-    t_seen.handled++;
+    T_HANDLED();
     T_OK(weft_http_response_header(x, "X-Lost", "1"));
     return -EFAULT;
 }
@@ -109,7 +112,7 @@ static inline int
 t_do_fail_late(weft_http_exchange *x, void *arg)
 {
     (void)arg;
-    t_seen.handled++;
+    T_HANDLED();
     T_OK(weft_http_response_begin(x, 200, T_TEXT, 10));
     T_OK(weft_http_response_write(x, "half", 4));
     return -EFAULT;
@@ -119,7 +122,7 @@ static inline int
 t_do_fail_after(weft_http_exchange *x, void *arg)
 {
     (void)arg;
-    t_seen.handled++;
+    T_HANDLED();
     T_OK(weft_http_reply(x, 200, T_TEXT, "all of it", 9));
     return -EFAULT;
 }
@@ -128,7 +131,7 @@ static inline int
 t_do_nothing(weft_http_exchange *x, void *arg)
 {
     (void)x, (void)arg;
-    t_seen.handled++;
+    T_HANDLED();
     return 0;
 }
 
@@ -136,7 +139,7 @@ static inline int
 t_do_short(weft_http_exchange *x, void *arg)
 {
     (void)arg;
-    t_seen.handled++;
+    T_HANDLED();
     T_OK(weft_http_response_begin(x, 200, T_TEXT, 10));
     T_OK(weft_http_response_write(x, "half", 4));
     return t_note(weft_http_response_end(x));
@@ -146,7 +149,7 @@ static inline int
 t_do_long(weft_http_exchange *x, void *arg)
 {
     (void)arg;
-    t_seen.handled++;
+    T_HANDLED();
     T_OK(weft_http_response_begin(x, 200, T_TEXT, 3));
     T_OK(weft_http_response_write(x, "ab", 2));
     T_ERR(-EMSGSIZE, weft_http_response_write(x, "cd", 2));
@@ -159,7 +162,7 @@ static inline int
 t_do_wait(weft_http_exchange *x, void *arg)
 {
     (void)arg;
-    t_seen.handled++;
+    T_HANDLED();
     t_seen.waiting++;
     int rc = t_note(weft_event_wait(&t_seen.go));
     t_seen.waiting--;
@@ -182,7 +185,7 @@ t_do_big(weft_http_exchange *x, void *arg)
 {
     unsigned char bytes[5000];
     (void)arg;
-    t_seen.handled++;
+    T_HANDLED();
     uint64_t len = t_id(x), at = 0;
     int rc = weft_http_response_begin(x, 200, T_TEXT, (int64_t)len);
     while (rc == 0 && at < len) {

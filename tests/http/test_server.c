@@ -277,7 +277,7 @@ TLS_TEST(what_is_no_handshake_ends_that_connection_alone)
     t_dial(&s.web, &stream);
     t_tell(&stream, T_REQUEST("GET /hello"));
     weft_ignore(weft_stream_read_all(&stream, &all, 10000));
-    cr_assert(memmem(all.data, all.len, "hello", 5) == NULL);
+    cr_assert(all.len == 0 || memmem(all.data, all.len, "hello", 5) == NULL);
     weft_buf_free(&all);
     weft_stream_close(&stream);
     cr_assert(t_web_stats(&s.web).tls_failed == 1);

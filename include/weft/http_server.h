@@ -26,9 +26,9 @@ typedef struct weft_http_server weft_http_server;
 typedef struct weft_http_exchange weft_http_exchange;
 
 /*
- * Answers a request. Negative results are counted and reported; without an answer so far the client
- * gets 500 Internal Server Error. Returning 0 without an answer is 500 too. What of the request's
- * body was not read is skipped, or the connection is closed.
+ * Answers a request. Negative results are counted and reported, to on_error or else to the log;
+ * without an answer so far the client gets 500 Internal Server Error. Returning 0 without an answer
+ * is 500 too. What of the request's body was not read is skipped, or the connection is closed.
  */
 typedef int weft_http_handler(weft_http_exchange *exchange, void *arg);
 
@@ -44,7 +44,9 @@ typedef struct weft_http_route {
 
 /* Zero means the default, everywhere. */
 typedef struct weft_http_server_options {
-    weft_server_options net; /* where to listen, and how many; serve and arg are not looked at */
+    /* Where to listen, and how many. serve is not looked at; arg is that of on_error, which is also
+     * told of handlers that failed: with their result, or 0 when there was no answer. */
+    weft_server_options net;
     const weft_http_route *routes; /* ends with a NULL pattern; strings are borrowed */
     weft_http_handler *handler;    /* for what no route matches; NULL: 404, or 405 with Allow */
     void *arg;                     /* of `handler` */

@@ -124,19 +124,19 @@ weft__http_log_line(struct weft_http_exchange *x)
 struct writing {
     int file;
     weft_buf lines;
+    size_t at; /* so many bytes are written */
 };
 
 static int
 write_lines(void *arg)
 {
     struct writing *writing = arg;
-    size_t at = 0;
-    while (at < writing->lines.len) {
-        ssize_t n =
-            weft__sys_write(writing->file, writing->lines.data + at, writing->lines.len - at);
+    while (writing->at < writing->lines.len) {
+        ssize_t n = weft__sys_write(writing->file, writing->lines.data + writing->at,
+                                    writing->lines.len - writing->at);
         if (n < 0)
             return (int)n;
-        at += (size_t)n;
+        writing->at += (size_t)n;
     }
     return 0;
 }
@@ -151,7 +151,7 @@ hand_over(struct weft_http_server *server, struct weft__http_shard *shard, bool 
     int rc = weft_blocking(write_lines, &writing);
     if (rc < 0) {
         uint64_t lines = 0;
-        for (size_t i = 0; i < writing.lines.len; i++)
+        for (size_t i = writing.at; i < writing.lines.len; i++)
             lines += writing.lines.data[i] == '\n';
         WEFT__HTTP_COUNT(shard->stats.log_dropped, lines);
         WEFT__HTTP_COUNT(shard->stats.log_lines, -lines);

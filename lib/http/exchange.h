@@ -45,6 +45,8 @@ struct weft_http_server {
     uint32_t server_line_len;
     pthread_mutex_t tls_lock;
     weft_tls_context *tls;
+    weft_server_error_fn *on_error; /* may be NULL */
+    void *on_error_arg;
     int log_file; /* -1: none */
     bool log_is_ours;
     bool log_stop; /* atomic: all connections have ended */
@@ -90,6 +92,8 @@ struct weft_http_exchange {
     /* The answer. */
     weft_buf out;   /* bytes not sent yet: of earlier answers too */
     weft_buf extra; /* header lines of the handler */
+    size_t head_at; /* in `out`, as long as none of it was sent */
+    bool head_sent;
     uint64_t left;  /* to be written, of the announced length */
     uint64_t sent;  /* of the body */
     int status;     /* 0: nothing has been answered */
@@ -114,6 +118,8 @@ ssize_t weft__http_fill_until(weft_stream *stream, weft_time deadline);
 
 /* Readies the exchange for another request on the same connection; `out` stays. */
 void weft__http_response_reset(struct weft_http_exchange *x);
+/* Forgets an answer that was begun and of which nothing was sent. Whether it did so. */
+bool weft__http_response_undo(struct weft_http_exchange *x);
 /* The server's own answer, with which the connection ends. */
 int weft__http_refuse(struct weft_http_exchange *x, int status);
 /* Sends what is in `out`. */

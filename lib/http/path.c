@@ -169,6 +169,8 @@ weft_http_path_decode(weft_buf *out, const void *path, size_t len)
             *to = '/';
         to = segment + segment_len;
     }
+    if (end[-1] == '/' && to > start)
+        *to++ = '/'; /* it names a folder */
     *to = 0;
     out->len += (size_t)(to - start);
     return 0;

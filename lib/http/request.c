@@ -70,6 +70,8 @@ static void
 move_bytes(weft_bytes *view, const char *from, const char *to)
 {
     const char *data = view->data;
+    if (view->len == 0)
+        return; /* not of the head, perhaps: the path of http://host has no bytes there */
     move(&data, from, to);
     view->data = data;
 }

@@ -35,6 +35,7 @@ send_vectors(struct weft_http_exchange *x, struct iovec *vectors, int n)
 {
     if (x->broken)
         return -EPIPE;
+    x->head_sent = true;
     weft_stream *stream = x->conn->stream;
     ssize_t rc = stream->transport->try_writev(stream, vectors, n);
     for (;;) {
@@ -140,22 +141,26 @@ has_no_body(const struct weft_http_exchange *x, int status)
     return x->request.method_id == WEFT_HTTP_HEAD || status == 204 || status == 304;
 }
 
-/* The whole head into `out`. */
+/* The whole head into `out`, and room for `more` behind it. */
 static int
-make_head(struct weft_http_exchange *x, int status, const char *type, int64_t length)
+make_head(struct weft_http_exchange *x, int status, const char *type, int64_t length, size_t more)
 {
     const char *reason = weft_http_reason(status);
     size_t reason_len = strlen(reason), type_len = type != NULL ? strlen(type) : 0;
     int rc = weft_buf_reserve(&x->out, 256 + reason_len + type_len + x->server->server_line_len +
-                                           x->extra.len);
+                                           x->extra.len + more);
     if (rc < 0)
         return rc;
+    x->head_at = x->out.len;
+    x->head_sent = false;
+    /* To a client a tunnel begins here, but then it has to end with it (RFC 9110 9.3.6). */
+    bool tunnel = x->request.method_id == WEFT_HTTP_CONNECT && status < 300;
     x->bodyless = has_no_body(x, status);
     x->status = status;
     x->length = length;
     x->begun = true;
     x->left = length >= 0 ? (uint64_t)length : 0;
-    x->chunked = length < 0 && x->request.version_minor == 1 && !x->bodyless;
+    x->chunked = length < 0 && x->request.version_minor == 1 && !x->bodyless && !tunnel;
     if (length < 0 && !x->chunked && !x->bodyless)
         x->keep = false; /* HTTP/1.0: the end of the connection is the end of the body */
     if (weft_server_draining(x->server->net) || x->expects)
@@ -179,7 +184,7 @@ make_head(struct weft_http_exchange *x, int status, const char *type, int64_t le
         put(x, type, type_len);
         PUT(x, "\r\n");
     }
-    if (length >= 0 && status != 204 && (status != 304 || length > 0)) {
+    if (length >= 0 && !tunnel && status != 204 && (status != 304 || length > 0)) {
         PUT(x, "Content-Length: ");
         put_number(x, (uint64_t)length);
         PUT(x, "\r\n");
@@ -256,7 +261,7 @@ weft_http_reply(weft_http_exchange *x, int status, const char *type, const void 
 {
     int rc = may_begin(x, status, type);
     if (rc == 0)
-        rc = make_head(x, status, type, (int64_t)len);
+        rc = make_head(x, status, type, (int64_t)len, len <= WEFT__HTTP_SMALL_BODY ? len : 0);
     if (rc < 0)
         return rc;
     x->ended = true;
@@ -265,13 +270,8 @@ weft_http_reply(weft_http_exchange *x, int status, const char *type, const void 
     x->sent = len;
     if (len > WEFT__HTTP_SMALL_BODY)
         return send_with(x, data, len);
-    rc = weft_buf_append(&x->out, data, len);
-    if (rc < 0) {
-        x->broken = true; /* a head without its body must not go out */
-        x->keep = false;
-        x->out.len = 0;
-        return rc;
-    }
+    if (len > 0)
+        put(x, data, len);
     return x->out.len >= WEFT__HTTP_OUT_BYTES ? weft__http_flush(x) : 0;
 }
 
@@ -286,7 +286,7 @@ weft_http_response_begin(weft_http_exchange *x, int status, const char *type, in
     if (rc == 0 && x->expects && status < 300)
         rc = weft__http_say_continue(x);
     if (rc == 0)
-        rc = make_head(x, status, type, length < 0 ? -1 : length);
+        rc = make_head(x, status, type, length < 0 ? -1 : length, 0);
     return rc;
 }
 
@@ -306,7 +306,7 @@ may_write(struct weft_http_exchange *x, uint64_t len)
 static void
 wrote(struct weft_http_exchange *x, uint64_t len)
 {
-    x->sent += len;
+    x->sent += x->bodyless ? 0 : len;
     if (x->length >= 0)
         x->left -= len;
 }
@@ -405,6 +405,10 @@ weft_http_response_end(weft_http_exchange *x)
         if (rc == 0)
             rc = weft__http_flush(x);
     }
+    if (rc < 0) {
+        x->broken = true; /* without its end it swallows the next answer */
+        x->keep = false;
+    }
     return rc;
 }
 
@@ -417,6 +421,17 @@ weft__http_response_reset(struct weft_http_exchange *x)
     x->sent = x->left = 0;
     x->begun = x->ended = x->chunked = x->bodyless = false;
     x->own_date = x->own_server = false;
+}
+
+/* Takes back an answer of which nothing was sent. */
+bool
+weft__http_response_undo(struct weft_http_exchange *x)
+{
+    if (!x->begun || x->ended || x->head_sent || x->broken)
+        return false;
+    x->out.len = x->head_at;
+    weft__http_response_reset(x);
+    return true;
 }
 
 int

@@ -199,8 +199,8 @@ weft__http_router_new(struct weft__http_router **ret_router, const weft_http_rou
 struct search {
     weft_bytes method;
     struct weft__http_match *match;
-    /* Rules of the most preferred branch that has some, of which none is for the method. */
-    const struct weft__http_rule *others;
+    bool others;     /* there were rules, and none for the method */
+    weft_buf *allow; /* NULL at first; then nothing fits, and methods are gathered here */
 };
 
 /* A rule for the method itself before one for all, and GET's for HEAD between them. */
@@ -219,13 +219,33 @@ rule_for(const struct weft__http_rule *rules, weft_bytes method)
     return get != NULL ? get : any;
 }
 
+/* Once, although several routes may have it. */
+static void
+name_method(weft_buf *allow, weft_bytes method)
+{
+    const char *at = (const char *)allow->data, *end = at + allow->len;
+    while (at < end) {
+        const char *comma = memchr(at, ',', (size_t)(end - at));
+        size_t len = (size_t)((comma != NULL ? comma : end) - at);
+        if (same((weft_bytes){.data = at, .len = len}, method))
+            return;
+        at += len + 2;
+    }
+    (void)weft_buf_printf(allow, "%s%.*s", allow->len > 0 ? ", " : "", (int)method.len,
+                          (const char *)method.data);
+}
+
 static bool
 settle(struct search *search, const struct weft__http_rule *rules, unsigned n)
 {
     const struct weft__http_rule *rule = rule_for(rules, search->method);
     if (rule == NULL) {
-        if (search->others == NULL)
-            search->others = rules;
+        search->others = search->others || rules != NULL;
+        for (; search->allow != NULL && rules != NULL; rules = rules->next) {
+            name_method(search->allow, rules->method);
+            if (is(rules->method, "GET"))
+                name_method(search->allow, (weft_bytes){.data = "HEAD", .len = 4});
+        }
         return false;
     }
     search->match->rule = rule;
@@ -262,16 +282,6 @@ find(struct search *search, const struct node *node, weft_bytes path, unsigned n
     return settle(search, node->rests, n + 1);
 }
 
-static void
-name_methods(const struct weft__http_rule *rules, weft_buf *allow)
-{
-    for (; rules != NULL; rules = rules->next) {
-        const char *also = is(rules->method, "GET") ? ", HEAD" : "";
-        (void)weft_buf_printf(allow, "%s%.*s%s", allow->len > 0 ? ", " : "", (int)rules->method.len,
-                              (const char *)rules->method.data, also);
-    }
-}
-
 int
 weft__http_router_find(const struct weft__http_router *router, weft_bytes method, weft_bytes path,
                        struct weft__http_match *match, weft_buf *allow)
@@ -282,9 +292,10 @@ weft__http_router_find(const struct weft__http_router *router, weft_bytes method
         return 404; /* OPTIONS *, CONNECT */
     if (find(&search, router->root, path, 0))
         return 200;
-    if (search.others == NULL)
+    if (!search.others)
         return 404;
-    name_methods(search.others, allow);
+    search.allow = allow;
+    (void)find(&search, router->root, path, 0);
     return 405;
 }
 

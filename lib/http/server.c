@@ -115,7 +115,24 @@ dispatch(struct weft_http_exchange *x)
 static int
 status_of_body(int rc)
 {
-    return rc == WEFT_E_HTTP_LARGE ? 413 : rc == -ETIME ? 408 : rc == WEFT_E_HTTP ? 400 : 500;
+    return rc == WEFT_E_HTTP_LARGE ? 413 : rc == -ETIME ? 408 : rc == -EPROTO ? 500 : 400;
+}
+
+/* A failure of a handler, and not of its client: of that the figures tell. */
+static void
+report(struct weft_http_exchange *x, int rc)
+{
+    if (rc == -ECANCELED)
+        return;
+    if (x->server->on_error != NULL) {
+        x->server->on_error(x->server->on_error_arg, x->conn->net, rc);
+        return;
+    }
+    weft_bytes method = weft_http_request_method_text(x), path = weft_http_request_path(x);
+    weft_log(WEFT_LOG_WARN, "http: %.*s %.*s: the handler %s%s", (int)method.len,
+             (const char *)method.data, (int)(path.len < 200 ? path.len : 200),
+             (const char *)path.data, rc < 0 ? "failed: " : "did not answer",
+             rc < 0 ? weft_strerror(rc) : "");
 }
 
 /* Calls the handler and sees to it that the request has one whole answer. What ended the
@@ -128,7 +145,10 @@ answer(struct weft_http_exchange *x)
     if (rc == 0 && x->begun && !x->ended)
         rc = weft_http_response_end(x);
     if (rc < 0 || !x->begun) {
-        bool of_client = x->body_rc < 0 && !x->begun;
+        bool undone = weft__http_response_undo(x);
+        bool of_client = x->body_rc < 0 && !x->begun && !undone;
+        if (!of_client && !x->broken)
+            report(x, rc);
         WEFT__HTTP_COUNT(*(of_client ? &shard->stats.refused : &shard->stats.failed), 1);
         if (!x->begun && !x->broken) {
             x->extra.len = 0;
@@ -154,10 +174,11 @@ static void
 refuse(struct weft_http_exchange *x, int status)
 {
     struct weft__http_shard *shard = x->shard;
-    if (status != 413) { /* of a head that was not read to its end nothing is known */
+    if (status != 413) { /* of which the head was read */
         x->request.n_fields = 0;
         x->request.method_id = WEFT_HTTP_OTHER;
         x->request.version_minor = 1;
+        x->request.keep_alive = false;
         x->request.method = "-";
         x->request.method_len = 1;
         x->request.target = "-";
@@ -188,6 +209,18 @@ await_request(struct weft__http_conn *conn)
     return n > 0;
 }
 
+/* Some clients end a body with an empty line too many: it is not yet a request. */
+static bool
+only_empty_lines(const weft_stream *stream)
+{
+    weft_bytes view = weft_stream_buffered(stream);
+    const char *bytes = view.data;
+    size_t n = 0;
+    while (n < view.len && (bytes[n] == '\r' || bytes[n] == '\n'))
+        n++;
+    return n == view.len;
+}
+
 /* Reads a head. Its length; 0 when the connection ended; the status to refuse it with, negated. */
 static ssize_t
 read_head(struct weft_http_exchange *x)
@@ -208,7 +241,7 @@ read_head(struct weft_http_exchange *x)
             deadline = weft_now() + x->server->options.head_timeout;
         n = weft__http_fill_until(stream, deadline);
         if (n == -ETIME)
-            return -408;
+            return only_empty_lines(stream) ? 0 : -408;
         if (n <= 0)
             return n == -EMSGSIZE ? -431 : 0;
     }
@@ -308,15 +341,16 @@ serve_requests(struct weft__http_conn *conn)
         unread = !conn->exchange->body_done;
     }
     struct weft_http_exchange *x = conn->exchange;
-    bool answered = x->status != 0;
+    /* A client that did not ask for the end may be sending the next request. TLS says good-bye. */
+    bool expected = x->status == 0 ||
+                    (!unread && !x->request.keep_alive &&
+                     weft_stream_buffered(conn->stream).len == 0 && conn->stream == conn->net);
     if (!broken)
         broken = weft__http_flush(x) < 0;
     exchange_give(x);
     conn->exchange = NULL;
-    if (answered && !broken && (unread || weft_stream_buffered(conn->stream).len > 0))
+    if (!expected && !broken)
         linger(conn);
-    else if (answered && !broken && conn->stream != conn->net)
-        linger(conn); /* TLS says good-bye */
 }
 
 /* Plain connections: the frame of those with TLS is larger. */
@@ -375,6 +409,14 @@ serve(weft_stream *net, void *arg)
         return serve_tls(server, net);
     serve_stream(server, net, net);
     return 0;
+}
+
+/* The server of connections knows us as its argument, and its user does not. */
+static void
+pass_error(void *arg, weft_stream *connection, int rc)
+{
+    struct weft_http_server *server = arg;
+    server->on_error(server->on_error_arg, connection, rc);
 }
 
 /* ---- Servers ------------------------------------------------------------------------------- */
@@ -473,8 +515,12 @@ weft_http_server_new(weft_http_server **ret_server, const weft_http_server_optio
             .target_bytes = server->options.target_bytes,
         };
         server->tls = options->tls != NULL ? weft_tls_context_ref(options->tls) : NULL;
+        server->on_error = options->net.on_error;
+        server->on_error_arg = options->net.arg;
         server->options.net.serve = serve;
         server->options.net.arg = server;
+        if (server->on_error != NULL)
+            server->options.net.on_error = pass_error;
         rc = weft_server_new(&server->net, &server->options.net);
     }
     if (rc < 0) {

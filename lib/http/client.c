@@ -90,6 +90,7 @@ struct weft_http_call {
     weft_event writing; /* there is room, or the end has come */
     struct weft__client_head head;
     bool head_done;
+    bool head_pending; /* a whole head is there that may not be the last one */
     bool follows, custom, fail, upload;
     enum call_state state;
     int result;  /* when done */
@@ -362,7 +363,9 @@ head_is_there(weft_http_call *call)
         return;
     }
     /* curl asks a server again that knows no 100 Continue, unless a body or the end comes. */
-    if (status != 417)
+    if (status == 417)
+        call->head_pending = true;
+    else
         head_is_final(call);
 }
 
@@ -445,7 +448,7 @@ collect(struct shard *shard)
         weft_http_call *call = NULL;
         CURLcode code = message->data.result;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&call);
-        if (code == CURLE_OK && !call->head_done)
+        if (code == CURLE_OK && !call->head_done && call->head_pending)
             head_is_final(call);
         int rc = result_of(call, code);
         if (rc == 0 && !call->head_done) { /* curl takes the end of the connection for that of it */

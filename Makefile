@@ -139,7 +139,7 @@ objects: $(ALL_OBJ)
 # Two small files remember the flags and the list of sources; they are rewritten only when these
 # change, so other flags rebuild, a deleted source relinks, and a second make does nothing. Targets
 # that build nothing in this mode themselves leave them alone.
-ELSEWHERE := test asan ubsan tsan valgrind fuzz fuzz-afl record-tests cross-test compare bench rivals lint fmt \
+ELSEWHERE := net-test test asan ubsan tsan valgrind fuzz fuzz-afl record-tests cross-test compare bench rivals lint fmt \
              uninstall deps clean help
 ifneq ($(filter-out $(ELSEWHERE),$(or $(MAKECMDGOALS),all)),)
 FLAGS_NOW   := $(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(FOR_LIB) $(FOR_BENCH) $(FOR_TESTS) $(ALL_LDFLAGS) $(LIBS)
@@ -239,7 +239,7 @@ $(TESTS): $(TEST_OBJ) $(LIB_OBJ) $(DNS_OBJ) $(TLS_OBJ) $(HTTP_OBJ) $(JOB_OBJ) $(
 # also tries the tools, the examples, the programs of others and the models; the other modes run the
 # unit tests.
 
-.PHONY: test asan ubsan tsan valgrind check record-tests cross-test
+.PHONY: net-test test asan ubsan tsan valgrind check record-tests cross-test
 test:
 	@.ci/deps build net test strangers
 	@+$(MAKE) --no-print-directory MODE=test check
@@ -254,8 +254,14 @@ tsan valgrind:
 
 PARTS ?= unit $(if $(filter test,$(MODE)),$(if $(CTX)$(FILTER),,tools examples strangers models))
 
-check: $(TESTS) $(BUILD)/reaper $(filter tools examples,$(PARTS)) $(if $(filter strangers,$(PARTS)),lib examples)
+check: $(TESTS) $(BUILD)/reaper $(filter tools examples,$(PARTS)) $(if $(filter strangers net,$(PARTS)),lib examples)
 	@MODE='$(MODE)' BUILD='$(BUILD)' FILTER='$(FILTER)' tests/support/check.sh $(PARTS)
+
+# Floods, slow clients, half-open peers and lossy networks: some ten minutes, so not part of `test`.
+# Network namespaces need root.
+net-test:
+	@.ci/deps build net test strangers
+	@+$(MAKE) --no-print-directory MODE=test PARTS=net check
 
 record-tests:
 	@+$(MAKE) --no-print-directory MODE=test PARTS=unit check
@@ -400,6 +406,7 @@ help:
 	'make compare      one job under every model, measured: table, JSON and SVG in build/compare' \
 	'make bench        the micro and network benchmarks, one after the other' \
 	'make rivals       the same cases in Go, Tokio, libuv and asyncio, where they are, beside ours' \
+	'make net-test     hostile peers and bad networks: floods, slow clients, loss, black holes' \
 	'make asan         unit tests under AddressSanitizer and UndefinedBehaviorSanitizer' \
 	'make ubsan        unit tests under UndefinedBehaviorSanitizer alone' \
 	'make tsan         unit tests under ThreadSanitizer (clang)' \

@@ -41,6 +41,10 @@ for name in "$@"; do
         [ ! -x tests/strangers/run.sh ] ||
             part strangers timeout 900 tests/strangers/run.sh "$BUILD"
         ;;
+    net)
+        part "hostile peers" timeout 1500 tests/net/hostile.sh "$BUILD"
+        part "bad networks" timeout 900 tests/net/namespaces.sh "$BUILD"
+        ;;
     models)
         if [ ! -x tests/models/run.sh ]; then
             :

@@ -254,7 +254,7 @@ tsan valgrind:
 
 PARTS ?= unit $(if $(filter test,$(MODE)),$(if $(CTX)$(FILTER),,tools examples strangers models))
 
-check: $(TESTS) $(BUILD)/reaper $(filter tools examples,$(PARTS)) $(if $(filter strangers net,$(PARTS)),lib examples)
+check: $(TESTS) $(BUILD)/reaper $(filter tools examples,$(PARTS)) $(if $(filter strangers net,$(PARTS)),$(STATIC) $(MORE_STATIC) examples)
 	@MODE='$(MODE)' BUILD='$(BUILD)' FILTER='$(FILTER)' tests/support/check.sh $(PARTS)
 
 # Floods, slow clients, half-open peers and lossy networks: some ten minutes, so not part of `test`.

@@ -1,8 +1,8 @@
 /*
  * scan.h - the characters of HTTP: their classes, and how to get past many of them at once.
  *
- * Each skip function goes to the first byte that is not of its kind, or to the end: sixteen bytes at
- * a time where the machine has SSE2, else eight, and one by one near the end.
+ * Each skip function goes to the first byte that is not of its kind, or to the end: sixteen bytes
+ * at a time where the machine has SSE2, else eight, and one by one near the end.
  */
 #ifndef WEFT_LIB_HTTP_SCAN_H
 #define WEFT_LIB_HTTP_SCAN_H

@@ -133,7 +133,7 @@ else
     check_library
     door '^[<"](event2/|event\.h)' '^lib/loop/poll\.c$' libevent
     door '^[<"]openssl/' '^lib/io/tls[^/]*\.c$' OpenSSL
-    door '^[<"]curl/' '^lib/http/client\.c$' libcurl
+    door '^[<"]curl/' '^lib/http/client[^/]*\.[ch]$' libcurl
     door '^[<"]ares' '^lib/io/dns[^/]*\.c$' c-ares
     door '^[<"]hiredis/' '^lib/pool/redis\.c$' hiredis
     door '^[<"]ck_' '^lib/base/' "Concurrency Kit"

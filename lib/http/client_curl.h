@@ -146,7 +146,7 @@ int weft__client_ensure_driver(weft_http_client *client);
 void weft__client_release(weft_http_call *call);
 int weft__client_call_new(weft_http_client *client, const weft_http_request *request, bool whole,
                           weft_http_call **ret_call);
-/* Waits for one of the call's events. 0, or the cause when the scope, and with it the call, ended. */
+/* Waits for one of the call's events. 0, or the cause when the scope ended, the call with it. */
 int weft__client_wait_for(weft_http_call *call, weft_event *event);
 /* First thing in each call of users: looks for cancellation; NULL becomes the loop's client. */
 int weft__client_begin(weft_http_client **client);

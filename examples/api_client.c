@@ -651,7 +651,9 @@ run(void *arg)
 int
 main(void)
 {
-    int rc = weft_run(run, NULL, &(weft_options){.loops = 1});
+    /* jansson's parser calls itself for each level of a document, 2,048 at most: some 160 KiB of
+     * stack, that a stranger's document may ask for. */
+    int rc = weft_run(run, NULL, &(weft_options){.loops = 1, .stack_size = 256 << 10});
     if (rc < 0)
         fprintf(stderr, "api_client: %s. %s\n", weft_strerror(rc), weft_error_text());
     return rc < 0;

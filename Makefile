@@ -312,7 +312,7 @@ compare:
 
 bench:
 	@.ci/deps build net
-	@+$(MAKE) --no-print-directory MODE=release benches
+	@+$(MAKE) --no-print-directory MODE=release benches examples
 	@for b in $(patsubst %.c,build/release/bench/%,$(notdir $(BENCHES))); do \
 	    echo "== $$b"; "$$b" || exit 1; done
 

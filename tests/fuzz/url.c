@@ -49,7 +49,7 @@ check_url(const char *text, size_t len)
     weft_buf_free(&twice);
 }
 
-/* No segment of a decoded path is empty, ".", or "..". */
+/* No segment of a decoded path is empty, ".", or "..", but for the end of a folder's path. */
 static void
 check_path(const char *text, size_t len)
 {
@@ -62,7 +62,7 @@ check_path(const char *text, size_t len)
             FUZZ_CHECK(segment > 0 && !(segment == 1 && p[0] == '.') &&
                        !(segment == 2 && p[0] == '.' && p[1] == '.'));
             p += segment;
-            if (*p == 0)
+            if (*p == 0 || p[1] == 0)
                 break;
         }
     }

@@ -457,7 +457,7 @@ nginx_starts() { # plain at nginx_port, TLS at nginx_tls
     mkdir -p "$work/www" "$work/nginx"
     cp "$work/large" "$work/www/large"
     cat >"$work/nginx.conf" <<END
-daemon off; pid $work/nginx/pid; error_log $work/nginx/log; worker_processes 1;
+daemon off; master_process off; pid $work/nginx/pid; error_log $work/nginx/log; worker_processes 1;
 events { }
 http {
     access_log off; client_body_temp_path $work/nginx; proxy_temp_path $work/nginx;

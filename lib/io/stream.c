@@ -188,9 +188,9 @@ weft__stream_go_on(struct weft__stream *stream, bool *busy)
     return rc;
 }
 
-/* Begins a call that reads: looks for cancellation. */
+/* Begins a call that reads, or writes: looks for cancellation. */
 static inline int
-begin_read(weft_stream *public, struct weft__stream **ret_stream)
+begin(weft_stream *public, unsigned what, struct weft__stream **ret_stream)
 {
     int rc = weft_checkpoint();
     if (rc < 0)
@@ -198,7 +198,7 @@ begin_read(weft_stream *public, struct weft__stream **ret_stream)
     struct weft__stream *stream = open_stream(public);
     if (stream == NULL)
         return -EBADF;
-    if (stream->reading)
+    if (what == WEFT_STREAM_READ ? stream->reading : stream->writing)
         return -EBUSY;
     *ret_stream = stream;
     return 0;
@@ -234,7 +234,7 @@ ssize_t
 weft_stream_fill(weft_stream *public)
 {
     struct weft__stream *stream;
-    int rc = begin_read(public, &stream);
+    int rc = begin(public, WEFT_STREAM_READ, &stream);
     return rc < 0 ? rc : fill(stream);
 }
 
@@ -273,7 +273,7 @@ ssize_t
 weft_stream_read(weft_stream *public, void *buf, size_t len)
 {
     struct weft__stream *stream;
-    int rc = begin_read(public, &stream);
+    int rc = begin(public, WEFT_STREAM_READ, &stream);
     if (rc < 0 || len == 0)
         return rc;
     return read_some(stream, buf, len);
@@ -284,7 +284,7 @@ weft_stream_read_exact(weft_stream *public, void *buf, size_t len, size_t *ret_r
 {
     struct weft__stream *stream;
     size_t had = 0;
-    int rc = begin_read(public, &stream);
+    int rc = begin(public, WEFT_STREAM_READ, &stream);
     while (rc == 0 && had < len) {
         ssize_t n = read_some(stream, (char *)buf + had, len - had);
         if (n <= 0)
@@ -302,7 +302,7 @@ static int
 find(weft_stream *public, const void *separator, size_t separator_len, size_t *ret_len)
 {
     struct weft__stream *stream;
-    int rc = begin_read(public, &stream);
+    int rc = begin(public, WEFT_STREAM_READ, &stream);
     if (rc < 0)
         return rc;
     size_t seen = 0; /* bytes in which it does not begin */
@@ -377,7 +377,7 @@ int
 weft_stream_read_all(weft_stream *public, weft_buf *out, size_t max)
 {
     struct weft__stream *stream;
-    int rc = begin_read(public, &stream);
+    int rc = begin(public, WEFT_STREAM_READ, &stream);
     while (rc == 0) {
         if (buffered(stream) == 0) {
             ssize_t n = fill(stream);
@@ -398,21 +398,6 @@ weft_stream_read_all(weft_stream *public, weft_buf *out, size_t max)
 }
 
 /* ---- Writing ------------------------------------------------------------------------------- */
-
-static inline int
-begin_write(weft_stream *public, struct weft__stream **ret_stream)
-{
-    int rc = weft_checkpoint();
-    if (rc < 0)
-        return rc;
-    struct weft__stream *stream = open_stream(public);
-    if (stream == NULL)
-        return -EBADF;
-    if (stream->writing)
-        return -EBUSY;
-    *ret_stream = stream;
-    return 0;
-}
 
 static int
 wait_to_write(struct weft__stream *stream)
@@ -443,7 +428,7 @@ ssize_t
 weft_stream_write(weft_stream *public, const void *buf, size_t len)
 {
     struct weft__stream *stream;
-    int rc = begin_write(public, &stream);
+    int rc = begin(public, WEFT_STREAM_WRITE, &stream);
     if (rc < 0 || len == 0)
         return rc;
     struct iovec vector = {.iov_base = (void *)(uintptr_t)buf, .iov_len = len};
@@ -474,7 +459,7 @@ weft_stream_write_all(weft_stream *public, const void *buf, size_t len, size_t *
 {
     struct weft__stream *stream;
     size_t written = 0;
-    int rc = begin_write(public, &stream);
+    int rc = begin(public, WEFT_STREAM_WRITE, &stream);
     if (rc == 0)
         rc = weft__stream_write_rest(stream, buf, len, &written);
     if (ret_written != NULL)
@@ -503,7 +488,7 @@ weft_stream_writev(weft_stream *public, const struct iovec *vectors, int n, size
 {
     struct weft__stream *stream;
     size_t written = 0, skip = 0;
-    int rc = begin_write(public, &stream);
+    int rc = begin(public, WEFT_STREAM_WRITE, &stream);
     while (rc == 0) {
         while (n > 0 && skip >= vectors->iov_len) {
             skip -= vectors->iov_len;
@@ -557,7 +542,7 @@ weft_stream_copy(weft_stream *from, weft_stream *to, uint64_t max, uint64_t *ret
 {
     struct weft__stream *stream;
     uint64_t copied = 0;
-    int rc = begin_read(from, &stream);
+    int rc = begin(from, WEFT_STREAM_READ, &stream);
     while (rc == 0 && copied < max) {
         if (buffered(stream) == 0) {
             ssize_t n = fill(stream);

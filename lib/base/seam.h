@@ -30,6 +30,7 @@ enum weft__point {
     WEFT__POINT_PARK,           /* a waiter is armed and about to suspend */
     WEFT__POINT_LOCK,           /* a short lock is about to be taken */
     WEFT__POINT_LOCK_HELD,      /* it is held by somebody else, who must run first */
+    WEFT__POINT_SLEEPING,       /* a supervisor has looked at all, and is about to sleep */
     WEFT__POINT_OTHER
 };
 

@@ -22,6 +22,7 @@
 #include "base/atomic.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/seam.h"
 #include "pool/pool_priv.h"
 #include "pool/pool_sys.h"
 
@@ -83,6 +84,7 @@ struct weft_procpool {
     bool sleeping; /* the supervisor is in epoll_wait, or about to be, and must be woken */
     bool stopping; /* some call is CALL_STOPPING */
     bool closing;
+    bool close_seen; /* the supervisor has acted on it */
     weft_close_mode close_mode;
     weft_time close_by;
 
@@ -492,6 +494,7 @@ turn_close(weft_procpool *pool, weft_time now)
 {
     (void)pthread_mutex_lock(&pool->lock);
     bool closing = pool->closing;
+    pool->close_seen = closing;
     bool drop = closing && (pool->close_mode == WEFT_CANCEL || pool->close_by <= now);
     bool stop = closing && pool->close_by <= now;
     (void)pthread_mutex_unlock(&pool->lock);
@@ -588,10 +591,11 @@ next_turn(weft_procpool *pool)
     }
     if (pool->closing && (pool->n_queued > 0 || pool->n_busy > 0))
         when = earlier(when, pool->close_by);
-    if (pool->cancelled.first != NULL || pool->stopping ||
+    if (pool->cancelled.first != NULL || pool->stopping || pool->closing != pool->close_seen ||
         (pool->closing && pool->n_queued == 0 && pool->n_alive == 0))
         when = 0;
-    /* Who submits after this sees it and rings; who did so before has been looked at above. */
+    /* Who submits, cancels or closes after this sees it and rings; who did so before has been
+     * looked at above. */
     pool->sleeping = when != 0;
     (void)pthread_mutex_unlock(&pool->lock);
     return when;
@@ -651,6 +655,7 @@ supervisor_main(void *arg)
             return NULL;
         turn_assign(pool);
         turn_start(pool, now);
+        WEFT_POINT(WEFT__POINT_SLEEPING);
         turn_events(pool);
     }
 }

@@ -759,6 +759,39 @@ Test(procpool, once_it_closes_it_takes_no_more)
     t_leak_end();
 }
 
+static uint32_t n_naps;
+
+/* The close comes while the supervisor naps, between its last look at the world and its sleep. */
+static void
+nap_before_sleep(enum weft__point point)
+{
+    if (point == WEFT__POINT_SLEEPING && weft__fetch_add(&n_naps, 1) == 0) {
+        weft__sys_futex_wake(&n_naps, 1);
+        usleep(50000);
+    }
+}
+
+static void
+hold_the_supervisor(weft_procpool_call *call, int result)
+{
+    weft__store(&weft__point_hook, nap_before_sleep);
+    on_done(call, result);
+}
+
+Test(procpool, a_close_just_before_the_supervisor_sleeps_is_seen)
+{
+    weft_procpool *pool = pool_open(1);
+    struct t_call t = call_of("e");
+    t.call.done = hold_the_supervisor;
+    n_naps = 0;
+    T_OK(weft_procpool_submit(pool, &t.call));
+    T_OK(result_of(&t));
+    weft_buf_free(&t.call.reply);
+    cr_assert(SOON(weft__load(&n_naps) == 1));
+    pool_close(pool);
+    weft__store(&weft__point_hook, NULL);
+}
+
 Test(procpool, closing_null_does_nothing)
 {
     weft_procpool_free(NULL, WEFT_DRAIN, 0);

@@ -193,6 +193,21 @@ micro_note(struct micro *m, const char *name, const char *unit, const char *peer
     micro_row_add(m, (struct micro_row){.name = name, .unit = unit, .peers = peers}, values, n);
 }
 
+/* A row of a's values over b's, repeat by repeat: what else the machine did met both alike. To be
+ * called before the rows of a and b, which reorder them. A limit of 0 is none. */
+static inline void
+micro_ratio(struct micro *m, const char *name, double limit, const double *a, const double *b,
+            size_t n)
+{
+    double ratios[MICRO_REPEATS_MAX];
+    for (size_t i = 0; i < n; i++)
+        ratios[i] = a[i] / b[i];
+    micro_row_add(m,
+                  (struct micro_row){
+                      .name = name, .unit = "x", .peers = "", .limit = limit, .limited = limit > 0},
+                  ratios, n);
+}
+
 /* Writes the JSON if it was asked for. Returns the program's exit status. */
 static inline int
 micro_end(struct micro *m)

@@ -166,6 +166,12 @@ compare(int connections)
     for (size_t repeat = 0; repeat < n; repeat++)
         for (int s = 0; s < N_SERVERS; s++)
             measure(s, connections, repeat);
+    if (!missing[NGINX]) {
+        micro_ratio(&m, name("%d connections, CPU, weft / %s", connections, "nginx"), 1.0,
+                    cpus[WEFT], cpus[NGINX], n);
+        micro_ratio(&m, name("%d connections, time, weft / %s", connections, "nginx"), 1 / 0.95,
+                    rates[NGINX], rates[WEFT], n);
+    }
     for (int s = 0; s < N_SERVERS; s++)
         if (!missing[s]) {
             micro_note(&m, name("%d connections, %s", connections, servers[s].name), "us", "",
@@ -173,16 +179,8 @@ compare(int connections)
             micro_note(&m, name("%d connections, %s, served", connections, servers[s].name), "k/s",
                        "", rates[s], n);
         }
-    if (missing[NGINX]) {
+    if (missing[NGINX])
         printf("http: nginx is not installed here\n");
-        return;
-    }
-    double cpu = bench_median(cpus[WEFT], n) / bench_median(cpus[NGINX], n);
-    double time = bench_median(rates[NGINX], n) / bench_median(rates[WEFT], n);
-    micro_row(&m, name("%d connections, CPU, weft / %s", connections, "nginx"), "x", 1.0, "", &cpu,
-              1);
-    micro_row(&m, name("%d connections, time, weft / %s", connections, "nginx"), "x", 1 / 0.95, "",
-              &time, 1);
 }
 
 /* ---- Memory ------------------------------------------------------------------------------- */

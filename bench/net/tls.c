@@ -126,15 +126,14 @@ compare(int connections)
     for (size_t repeat = 0; repeat < n; repeat++)
         for (int s = 0; s < N_SERVERS; s++)
             cpus[s][repeat] = measure(&servers[s], connections);
+    char *name = names[n_names++];
+    snprintf(name, sizeof names[0], "%d connections, weft / raw", connections);
+    micro_ratio(&m, name, 1.15, cpus[WEFT], cpus[RAW], n);
     for (int s = 0; s < N_SERVERS; s++) {
-        char *name = names[n_names++];
+        name = names[n_names++];
         snprintf(name, sizeof names[0], "%d connections, %s", connections, servers[s].name);
         micro_note(&m, name, "us", "", cpus[s], n);
     }
-    double ratio = bench_median(cpus[WEFT], n) / bench_median(cpus[RAW], n);
-    char *name = names[n_names++];
-    snprintf(name, sizeof names[0], "%d connections, weft / raw", connections);
-    micro_row(&m, name, "x", 1.15, "", &ratio, 1);
 }
 
 /* ---- Memory ------------------------------------------------------------------------------- */

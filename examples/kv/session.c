@@ -199,8 +199,13 @@ session_serve(weft_stream *stream, void *arg_)
     ssize_t n;
     do {
         n = answer_all(&s);
+        /* Whoever else has a request is answered first: clients that wait then get their replies
+         * together, and wake once for many. */
+        int ended = n >= 0 && s.out.len > 0 ? weft_yield() : 0;
         if (n >= 0)
             n = session_flush(&s);
+        if (n >= 0)
+            n = ended;
         if (n >= 0 && s.quit)
             linger(&s);
         else if (n >= 0)

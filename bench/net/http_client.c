@@ -7,8 +7,10 @@
  * process at its peak.
  */
 #include <arpa/inet.h>
+#include <curl/curl.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -24,6 +26,7 @@
 #include <weft/task.h>
 
 #include "micro/micro.h"
+#include "rivals/rivals.h"
 
 #define DELAY WEFT_SEC(1)
 #define BODY_BYTES 512
@@ -125,6 +128,7 @@ struct half {
     char url[64];
     long requests;
     weft_http_client *client;
+    int rc;
 };
 
 static int
@@ -169,9 +173,46 @@ fetch_all(void *arg)
     return weft_group_close(&group);
 }
 
+static int
+run_weft(struct half *halves)
+{
+    return weft_run(fetch_all, halves, &(weft_options){.loops = LOOPS});
+}
+
+/* ---- libcurl by itself ---------------------------------------------------------------------- */
+
+static void *
+fetch_half_bare(void *arg)
+{
+    struct half *half = arg;
+    long bytes = 0;
+    half->rc = rival_curl_fetch(half->url, half->requests, &bytes);
+    if (half->rc == 0 && bytes != half->requests * BODY_BYTES)
+        half->rc = -EBADMSG;
+    return NULL;
+}
+
+static int
+run_bare(struct half *halves)
+{
+    pthread_t threads[LOOPS];
+    int rc = 0;
+    (void)curl_global_init(CURL_GLOBAL_DEFAULT);
+    for (int i = 0; i < LOOPS; i++)
+        if (pthread_create(&threads[i], NULL, fetch_half_bare, &halves[i]) != 0)
+            return -EAGAIN;
+    for (int i = 0; i < LOOPS; i++) {
+        (void)pthread_join(threads[i], NULL);
+        rc = halves[i].rc < 0 ? halves[i].rc : rc;
+    }
+    return rc;
+}
+
+/* ---- All runs ------------------------------------------------------------------------------- */
+
 /* Seconds for all requests, and MiB at the peak. */
 static void
-measure(long requests, double *ret_seconds, double *ret_mib)
+measure(int (*run)(struct half *halves), long requests, double *ret_seconds, double *ret_mib)
 {
     uint16_t port;
     int result[2];
@@ -186,7 +227,7 @@ measure(long requests, double *ret_seconds, double *ret_mib)
             snprintf(halves[i].url, sizeof halves[i].url, "http://127.0.0.1:%u/", port);
         }
         int64_t begun = micro_now();
-        int rc = weft_run(fetch_all, halves, &(weft_options){.loops = LOOPS});
+        int rc = run(halves);
         double seconds = (double)(micro_now() - begun) / 1e9;
         if (rc == 0 && write(result[1], &seconds, sizeof seconds) != sizeof seconds)
             rc = -EIO;
@@ -216,23 +257,35 @@ main(int argc, char **argv)
     }
     static const struct {
         long requests;
-        const char *wall, *memory;
+        const char *names[4];
         double wall_limit, memory_limit;
-    } settings[] = {{1000, "1,000 requests, wall", "1,000 requests, peak memory", 0, 0},
-                    {10000, "10,000 requests, wall", "10,000 requests, peak memory", 1.8, 120}};
+    } settings[] = {{1000,
+                     {"1,000 requests, wall", "1,000 requests, peak memory",
+                      "1,000, libcurl by itself, wall", "1,000, libcurl by itself, memory"},
+                     0,
+                     0},
+                    {10000,
+                     {"10,000 requests, wall", "10,000 requests, peak memory",
+                      "10,000, libcurl by itself, wall", "10,000, libcurl by itself, memory"},
+                     1.8,
+                     120}};
     for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
-        double seconds[MICRO_REPEATS_MAX], mib[MICRO_REPEATS_MAX];
-        for (long k = 0; k < m.repeats; k++)
-            measure(settings[i].requests, &seconds[k], &mib[k]);
-        if (settings[i].wall_limit > 0) {
-            micro_row(&m, settings[i].wall, "s", settings[i].wall_limit, "", seconds,
-                      (size_t)m.repeats);
-            micro_row(&m, settings[i].memory, "MiB", settings[i].memory_limit, "", mib,
-                      (size_t)m.repeats);
-        } else {
-            micro_note(&m, settings[i].wall, "s", "", seconds, (size_t)m.repeats);
-            micro_note(&m, settings[i].memory, "MiB", "", mib, (size_t)m.repeats);
+        double seconds[2][MICRO_REPEATS_MAX], mib[2][MICRO_REPEATS_MAX];
+        size_t n = (size_t)m.repeats;
+        for (size_t k = 0; k < n; k++) {
+            measure(run_weft, settings[i].requests, &seconds[0][k], &mib[0][k]);
+            measure(run_bare, settings[i].requests, &seconds[1][k], &mib[1][k]);
         }
+        const char *const *names = settings[i].names;
+        if (settings[i].wall_limit > 0) {
+            micro_row(&m, names[0], "s", settings[i].wall_limit, "", seconds[0], n);
+            micro_row(&m, names[1], "MiB", settings[i].memory_limit, "", mib[0], n);
+        } else {
+            micro_note(&m, names[0], "s", "", seconds[0], n);
+            micro_note(&m, names[1], "MiB", "", mib[0], n);
+        }
+        micro_note(&m, names[2], "s", "", seconds[1], n);
+        micro_note(&m, names[3], "MiB", "", mib[1], n);
     }
     return micro_end(&m);
 }

@@ -1,7 +1,7 @@
 /*
- * rivals.h - servers without weft, to be measured beside ours.
+ * rivals.h - servers, and a client, without weft, to be measured beside ours.
  *
- * Each serves connections from a listening socket on the calling thread until the process is
+ * Each server serves connections from a listening socket on the calling thread until the process is
  * ended by a signal. A server sends back what it reads; after a short read it waits for
  * readiness, as ours does, so none pays for a system call that the others save.
  */
@@ -25,6 +25,10 @@ int rival_epoll_http(int listener);
 
 /* "hello" from libevent's HTTP server. */
 int rival_evhttp(int listener);
+
+/* A client: that many requests at once on libcurl's multi interface and epoll, on the calling
+ * thread; the bytes of all bodies. 0 or a negative errno. */
+int rival_curl_fetch(const char *url, long requests, long *ret_bytes);
 
 /* Writes all of it to a non-blocking socket, waiting where there is no room. 0 or a negative
  * errno. A 64-byte echo always finds room, so how one waits is not part of the measurement. */

@@ -167,6 +167,22 @@ size_t weft_task_stack_used(const weft_task *task);
 WEFT_WAITS int weft_yield(void);
 
 /*
+ * weft_on_loop_stack - call a function that goes deeper than the task's stack allows
+ *
+ * It runs at once, here, on the stack of the thread that runs the loop, which is as large as
+ * threads' stacks are (8 MiB mostly; 1 MiB with the virtual clock): for a library that recurses or
+ * has large frames, such as a parser of JSON. That stack is in the processor's cache, and the
+ * task's own stays small. The function is like a callback of the loop: it must not wait, and
+ * weft_task_self is NULL in it.
+ *
+ * Returns  what fn returned
+ * Waits    no
+ * Threads  any; elsewhere than in a task, and inside another such call, fn is simply called
+ * Source   systemstack (Go's runtime), folly::fibers::runInMainContext
+ */
+int weft_on_loop_stack(weft_task_fn *fn, void *arg);
+
+/*
  * weft_checkpoint - look for cancellation, and let others run now and then
  *
  * Returns  0; -ECANCELED or -ETIMEDOUT when the enclosing scope has ended

@@ -141,8 +141,6 @@ void weft_tls_context_unref(weft_tls_context *context);
  *          one of its certificate's alternative names. NULL for nobody in particular, with
  *          .insecure alone
  *
- * Needs 32 KiB of stack or so.
- *
  * Returns  0: inner is the TLS stream's until that is closed. On failure inner is still the
  *          caller's, to close. WEFT_E_TLS_VERIFY for a certificate that was not accepted, and
  *          WEFT_E_TLS, with weft_error_text() saying why; WEFT_E_TLS_CUT when the peer hung up;

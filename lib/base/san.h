@@ -166,6 +166,27 @@ weft__san_arrive(struct weft__san_fiber *self)
 #endif
 }
 
+/* The other end of a call on another stack: told there, still on it, for ASan alone... */
+static inline __attribute__((always_inline)) void
+weft__san_leave_visit(struct weft__san_fiber *from, struct weft__san_fiber *to)
+{
+    (void)from, (void)to;
+#if defined(WEFT__SAN_ADDRESS)
+    __sanitizer_start_switch_fiber(&from->fake, to->lo, to->size);
+#endif
+}
+
+/* ...and back on the caller's. */
+static inline __attribute__((always_inline)) void
+weft__san_return(struct weft__san_fiber *self)
+{
+    (void)self;
+#if defined(WEFT__SAN_THREAD)
+    __tsan_switch_to_fiber(self->fiber, 0);
+#endif
+    weft__san_arrive(self);
+}
+
 /* Around reads and writes below the stack pointer, which memcheck takes for mistakes. */
 static inline void
 weft__san_quiet_begin(void)

@@ -19,6 +19,19 @@ weft__ctx_begin(struct weft__ctx *ctx, weft__ctx_entry *entry, void *arg)
     weft__fatal("the entry function of a stack returned; it must loop for ever");
 }
 
+#if defined(WEFT__SAN_ADDRESS)
+/* The first function on the other stack, and ASan must be told there. */
+WEFT__SAN_BLIND int
+weft__ctx_visit(void *visit_)
+{
+    struct weft__ctx_visit *visit = visit_;
+    weft__san_arrive(&visit->to->san);
+    int result = visit->function(visit->arg);
+    weft__san_leave_visit(&visit->to->san, &visit->from->san);
+    return result;
+}
+#endif
+
 #if !defined(WEFT_CTX_UCONTEXT) && defined(__x86_64__)
 
 void *

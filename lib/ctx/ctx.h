@@ -70,6 +70,34 @@ weft__ctx_swap(void **save, void *to_sp)
 void weft__ctx_swap(void **save, void *to_sp);
 #endif
 
+/* Calls function(arg) on the dead part of the stack of a suspended context, which nobody may switch
+ * to meanwhile. In assembly, or over ucontext. */
+int weft__ctx_call_at(void *sp, int (*function)(void *arg), void *arg);
+
+#if defined(WEFT__SAN_ADDRESS)
+struct weft__ctx_visit {
+    struct weft__ctx *from, *to;
+    int (*function)(void *arg);
+    void *arg;
+};
+int weft__ctx_visit(void *visit);
+#endif
+
+/* Calls function(arg) on the stack of `to`, from the one of `from`. */
+static inline __attribute__((always_inline)) int
+weft__ctx_call(struct weft__ctx *from, struct weft__ctx *to, int (*function)(void *arg), void *arg)
+{
+    weft__san_leave(&from->san, &to->san);
+#if defined(WEFT__SAN_ADDRESS)
+    struct weft__ctx_visit visit = {from, to, function, arg};
+    int result = weft__ctx_call_at(to->sp, weft__ctx_visit, &visit);
+#else
+    int result = weft__ctx_call_at(to->sp, function, arg);
+#endif
+    weft__san_return(&from->san);
+    return result;
+}
+
 /* Parts of weft__ctx_make: the frame on a new stack, where it goes on (assembly), and the first
  * function on every stack. */
 void *weft__ctx_frame(struct weft__ctx *ctx, void *lo, void *top, weft__ctx_entry *entry,

@@ -118,6 +118,32 @@ weft__ctx_trampoline:
     .cfi_endproc
     .size   weft__ctx_trampoline, . - weft__ctx_trampoline
 
+/* x0: sp of a suspended context, x1: function, x2: its argument. See weft__ctx_call. */
+    .globl  weft__ctx_call_at
+    .hidden weft__ctx_call_at
+    .type   weft__ctx_call_at, %function
+    .p2align 4
+weft__ctx_call_at:
+    .cfi_startproc
+    stp     x29, x30, [sp, #-16]!
+    .cfi_adjust_cfa_offset 16
+    .cfi_rel_offset x29, 0
+    .cfi_rel_offset x30, 8
+    mov     x29, sp                     /* the way back */
+    .cfi_def_cfa_register x29
+    mov     sp, x0                      /* below what the suspended side has saved */
+    mov     x0, x2
+    blr     x1
+    mov     sp, x29
+    .cfi_def_cfa_register sp
+    ldp     x29, x30, [sp], #16
+    .cfi_adjust_cfa_offset -16
+    .cfi_restore x30
+    .cfi_restore x29
+    ret
+    .cfi_endproc
+    .size   weft__ctx_call_at, . - weft__ctx_call_at
+
 #endif
 
     .section .note.GNU-stack, "", %progbits

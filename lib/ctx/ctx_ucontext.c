@@ -74,4 +74,33 @@ weft__ctx_swap(void **save, void *to_sp)
     weft__assert(swapcontext(&here, to) == 0, "swapcontext(3) must not fail");
 }
 
+struct visit {
+    int (*function)(void *arg);
+    void *arg;
+    int result;
+};
+
+static void
+visit_from_halves(unsigned high, unsigned low)
+{
+    struct visit *visit = (struct visit *)joined(high, low);
+    visit->result = visit->function(visit->arg);
+}
+
+int
+weft__ctx_call_at(void *sp, int (*function)(void *arg), void *arg)
+{
+    struct visit visit = {.function = function, .arg = arg};
+    ucontext_t here, there;
+    /* How far down the stack goes is not known here and does not matter: it begins at the top. */
+    uintptr_t top = ((uintptr_t)sp - 1024) & ~(uintptr_t)15;
+    weft__assert(getcontext(&there) == 0, "getcontext(3) must not fail");
+    there.uc_stack.ss_sp = (void *)(top - 4096);
+    there.uc_stack.ss_size = 4096;
+    there.uc_link = &here;
+    makecontext(&there, (void (*)(void))visit_from_halves, 2, HIGH(&visit), LOW(&visit));
+    weft__assert(swapcontext(&here, &there) == 0, "swapcontext(3) must not fail");
+    return visit.result;
+}
+
 #endif

@@ -110,6 +110,29 @@ weft__ctx_trampoline:
     .cfi_endproc
     .size   weft__ctx_trampoline, . - weft__ctx_trampoline
 
+/* rdi: sp of a suspended context, rsi: function, rdx: its argument. See weft__ctx_call. */
+    .globl  weft__ctx_call_at
+    .hidden weft__ctx_call_at
+    .type   weft__ctx_call_at, @function
+    .p2align 4
+weft__ctx_call_at:
+    .cfi_startproc
+    pushq   %rbp
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset %rbp, 0
+    movq    %rsp, %rbp                  /* the way back */
+    .cfi_def_cfa_register %rbp
+    movq    %rdi, %rsp                  /* below what the suspended side has saved */
+    andq    $-16, %rsp
+    movq    %rdx, %rdi
+    call    *%rsi                       /* with its return, as the predictor likes it */
+    movq    %rbp, %rsp
+    popq    %rbp
+    .cfi_def_cfa %rsp, 8
+    ret
+    .cfi_endproc
+    .size   weft__ctx_call_at, . - weft__ctx_call_at
+
 #endif
 
     .section .note.GNU-stack, "", @progbits

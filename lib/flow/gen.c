@@ -15,6 +15,7 @@
  * the right one.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <weft/gen.h>
@@ -112,9 +113,7 @@ weft_gen_open(weft_gen *public, size_t value_bytes, weft_gen_fn *fn, void *arg,
     carrier->body = run_generator;
     carrier->arg = gen;
     const char *name = options != NULL && options->name != NULL ? options->name : "generator";
-    size_t len = strnlen(name, sizeof carrier->name - 1);
-    memcpy(carrier->name, name, len);
-    carrier->name[len] = '\0';
+    snprintf(carrier->name, sizeof carrier->name, "%s", name);
     stack->owner = carrier;
 
     *gen = (struct gen){.carrier = carrier,

@@ -185,7 +185,7 @@ connect_to(const char *path, int *ret_raw)
 static int
 ask(const char *path, struct weft__heir *heir)
 {
-    int raw;
+    int raw = -1;
     int rc = connect_to(path, &raw);
     if (rc < 0 || raw < 0)
         return rc;

@@ -190,6 +190,43 @@ tls_wait(weft_stream *stream, unsigned what)
 
 /* ---- Reading and writing ------------------------------------------------------------------- */
 
+/* OpenSSL goes deep: on the loop's stack, which is in the cache, and which no page of an idle
+ * connection's has to remember. */
+struct deep {
+    SSL *ssl;
+    union {
+        void *buf;         /* to read into */
+        const void *bytes; /* to write */
+    };
+    size_t len, n;
+};
+
+static int
+read_deep(void *deep_)
+{
+    struct deep *deep = deep_;
+    return SSL_read_ex(deep->ssl, deep->buf, deep->len, &deep->n);
+}
+
+static int
+write_deep(void *deep_)
+{
+    struct deep *deep = deep_;
+    return SSL_write_ex(deep->ssl, deep->bytes, deep->len, &deep->n);
+}
+
+static int
+handshake_deep(void *ssl)
+{
+    return SSL_do_handshake(ssl);
+}
+
+static int
+shutdown_deep(void *ssl)
+{
+    return SSL_shutdown(ssl);
+}
+
 /* What to do after a call into OpenSSL that gave nothing. */
 static ssize_t
 not_yet(struct weft__tls *tls, bool writing, const char *doing)
@@ -221,11 +258,11 @@ tls_try_read(weft_stream *stream, void *buf, size_t len)
         if (rc < 0)
             return rc;
     }
-    size_t n;
+    struct deep deep = {.ssl = tls->ssl, .buf = buf, .len = len};
     tls->io_error = 0;
     ERR_clear_error();
-    if (SSL_read_ex(tls->ssl, buf, len, &n) == 1)
-        return (ssize_t)n;
+    if (weft_on_loop_stack(read_deep, &deep) == 1)
+        return (ssize_t)deep.n;
     return not_yet(tls, false, "TLS, reading");
 }
 
@@ -285,15 +322,15 @@ tls_try_writev(weft_stream *stream, const struct iovec *vectors, int n_vectors)
     if (tls->committed > 0)
         return settle(tls);
 
-    size_t len, n;
-    const void *bytes = gather(vectors, n_vectors, &len);
+    struct deep deep = {.ssl = tls->ssl};
+    deep.bytes = gather(vectors, n_vectors, &deep.len);
     tls->io_error = 0;
     ERR_clear_error();
-    if (SSL_write_ex(tls->ssl, bytes, len, &n) != 1)
+    if (weft_on_loop_stack(write_deep, &deep) != 1)
         return not_yet(tls, true, "TLS, writing");
     if (tls->out == NULL)
-        return (ssize_t)n;
-    tls->committed = n;
+        return (ssize_t)deep.n;
+    tls->committed = deep.n;
     tls->wants[1] = WEFT_STREAM_WRITE;
     return -EAGAIN;
 }
@@ -322,9 +359,9 @@ say_bye(struct weft__tls *tls)
         tls->io_error = 0;
         ERR_clear_error();
         /* In the middle of a message of the handshake, its end must come first. */
-        int rc = SSL_in_init(tls->ssl) ? SSL_do_handshake(tls->ssl) : 1;
+        int rc = SSL_in_init(tls->ssl) ? weft_on_loop_stack(handshake_deep, tls->ssl) : 1;
         if (rc == 1)
-            rc = SSL_shutdown(tls->ssl);
+            rc = weft_on_loop_stack(shutdown_deep, tls->ssl);
         if (rc >= 0) {
             tls->said_bye = true;
             /* OpenSSL would refuse to read tickets after it has sent the good-bye. */
@@ -486,7 +523,7 @@ shake_hands(struct weft__tls *tls)
     for (;;) {
         tls->io_error = 0;
         ERR_clear_error();
-        int done = SSL_do_handshake(tls->ssl);
+        int done = weft_on_loop_stack(handshake_deep, tls->ssl);
         if (done != 1) {
             int rc = (int)not_yet(tls, false, "TLS handshake");
             if (rc != -EAGAIN)

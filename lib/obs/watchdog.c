@@ -128,7 +128,7 @@ on_capture(int number, siginfo_t *info, void *context)
     if (sched != NULL && sched->runtime->debug != NULL) {
         struct capture *capture = &watched_self(sched)->capture;
         if (weft__load(&capture->phase) == CAPTURE_WANTED) {
-            const struct weft_task *task = sched->current;
+            const struct weft_task *task = weft__task_running(sched);
             capture->in_task = task != NULL;
             if (task != NULL) {
                 memcpy(capture->name, task->name, sizeof capture->name);

@@ -274,11 +274,27 @@ weft__task_entry(void *arg)
     }
 }
 
+int
+weft_on_loop_stack(weft_task_fn *fn, void *arg)
+{
+    struct weft__sched *sched = weft__sched_self();
+    struct weft_task *task = sched != NULL ? sched->current : NULL;
+    if (task == NULL || task->native)
+        return fn(arg);
+    sched->borrower = task;
+    sched->current = NULL; /* as in a callback of the loop: who waits is told so */
+    int result = weft__ctx_call(&task->ctx, &sched->native, fn, arg);
+    sched->current = task;
+    sched->borrower = NULL;
+    return result;
+}
+
 static char *
 task_text(bool make)
 {
     static char nothing[1];
-    struct weft_task *task = weft__task_self();
+    struct weft__sched *sched = weft__sched_self();
+    struct weft_task *task = sched != NULL ? weft__task_running(sched) : NULL;
     if (task == NULL)
         return NULL;
     if (task->error == NULL && make)

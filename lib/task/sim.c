@@ -16,7 +16,7 @@
 #include "base/random.h"
 #include "task/task_priv.h"
 
-#define ACTOR_STACK ((size_t)256 << 10)
+#define ACTOR_STACK (((size_t)1 << 20) * WEFT__SAN_STACK_FACTOR) /* of a loop: tasks borrow it */
 #define LOOK_AGAIN_NS WEFT_SEC(1)
 
 static void

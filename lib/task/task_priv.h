@@ -105,8 +105,9 @@ struct weft__joiner {
 struct weft__runtime;
 
 struct weft__sched {
-    struct weft_loop loop; /* first */
-    struct weft_task *current;
+    struct weft_loop loop;      /* first */
+    struct weft_task *current;  /* NULL: a callback runs, or a call for the task below */
+    struct weft_task *borrower; /* NULL, or the task whose call runs on the loop's stack */
     struct weft_task *ready_head;
     struct weft_task *ready_last;
     size_t n_ready;
@@ -196,6 +197,13 @@ static inline struct weft__sched *
 weft__sched_self(void)
 {
     return (struct weft__sched *)(void *)weft__loop_self;
+}
+
+/* The task that the loop's thread works for, on whichever stack. */
+static inline struct weft_task *
+weft__task_running(const struct weft__sched *sched)
+{
+    return sched->current != NULL ? sched->current : sched->borrower;
 }
 
 static inline struct weft_task *

@@ -244,7 +244,7 @@ TASK_TEST(dir, a_large_tree_is_removed_in_several_steps)
     char path[4096] = "deep";
     for (int i = 0; i < 100; i++) {
         make_dir(path);
-        char file[PATH_MAX];
+        char file[sizeof path + 8];
         snprintf(file, sizeof file, "%s/file", path);
         t_put(t_path(file), "");
         strcat(path, "/deeper");

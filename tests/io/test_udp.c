@@ -192,7 +192,7 @@ TASK_TEST(udp, many_go_out_and_come_in)
     weft_address at_a = open_udp(&a, &(weft_udp_options){.receive_buffer = 1 << 20});
     weft_address at_b = open_udp(&b, NULL);
     static weft_datagram out[N], in[N];
-    static char bytes[N][8], room[N][4];
+    static char bytes[N][12], room[N][4];
     for (int i = 0; i < N; i++) {
         snprintf(bytes[i], sizeof bytes[i], "%d", i);
         out[i] = (weft_datagram){.data = bytes[i], .len = strlen(bytes[i]), .peer = at_a};

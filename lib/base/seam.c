@@ -6,6 +6,8 @@
 
 #ifdef WEFT_TEST
 
+#include <errno.h>
+
 #include "base/atomic.h"
 #include "base/random.h"
 
@@ -45,6 +47,13 @@ int
 weft__torture_errno(void)
 {
     return hit_errno;
+}
+
+bool
+weft__torture_refuses(void)
+{
+    struct torture *t = &tortures[WEFT__TORTURE_SYSCALL];
+    return weft__load(&t->armed) && weft__load_relaxed(&t->error) == EAGAIN;
 }
 
 void

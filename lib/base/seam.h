@@ -40,6 +40,8 @@ enum weft__point {
  * WEFT__TORTURE_SYSCALL the errno to fail with is weft__torture_errno(). */
 bool weft__torture_hit(enum weft__torture kind);
 int weft__torture_errno(void);
+/* Whether system calls are armed to fail with EAGAIN. After a true one the kernel owes an edge. */
+bool weft__torture_refuses(void);
 
 /* Arms: the k-th event from now (1 is the next) is hit; with `from_on` every one after it too.
  * k 0 only counts. Counting is per process, and only while armed. */
@@ -64,6 +66,7 @@ void weft__buggify_seed(uint64_t seed);
 #else
 
 #define weft__torture_hit(kind) false
+#define weft__torture_refuses() false
 #define WEFT_POINT(id) ((void)0)
 #define WEFT_BUGGIFY(one_in) false
 

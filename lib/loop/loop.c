@@ -97,6 +97,8 @@ weft__loop_share(struct weft_loop *loop)
 int
 weft__watch_begin(struct weft_loop *loop, struct weft__watch *watch, int fd, unsigned what)
 {
+    if (weft__torture_refuses())
+        weft__watch_remove(watch); /* what is there already makes an edge when it is added again */
     if (loop->poll != NULL)
         return watch->poll != NULL ? 0 : weft__watch_add(loop->poll, watch, fd);
     loop->lone_watch = watch;

@@ -6,7 +6,6 @@
  * message that carries however many there are by the time it arrives.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include <weft/error.h>

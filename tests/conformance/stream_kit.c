@@ -958,7 +958,8 @@ void
 stream_kit_a_conversation_survives_failing_system_calls(const struct stream_maker *with)
 {
     maker = with;
-    static const int errors[] = {EIO, ENOMEM, ENOBUFS, EMFILE, ECONNRESET, ECONNABORTED, EPIPE};
+    static const int errors[] = {EAGAIN, EIO,        ENOMEM,       ENOBUFS,
+                                 EMFILE, ECONNRESET, ECONNABORTED, EPIPE};
     for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
         t_torture_run(&(struct t_torture){.kind = WEFT__TORTURE_SYSCALL,
                                           .error = errors[i],

@@ -339,11 +339,12 @@ Test(io_torture, any_allocation_fails)
     torture_all(WEFT__TORTURE_ALLOC, true, 0);
 }
 
-/* Without EAGAIN, which would tell of an empty socket that is not. From then on also without EINTR
- * and ECONNABORTED, after which one tries again: the kernel never says so for ever. */
+/* From then on without EINTR, EAGAIN and ECONNABORTED, after which one tries again: the kernel never
+ * says so for ever. */
 Test(io_torture, any_system_call_fails)
 {
-    static const int errors[] = {EINTR, EMFILE, ENOBUFS, ECONNRESET, ENOMEM, EPIPE, ECONNABORTED};
+    static const int errors[] = {EINTR,      EAGAIN, EMFILE, ENOBUFS,
+                                 ECONNRESET, ENOMEM, EPIPE,  ECONNABORTED};
     for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++)
         torture_all(WEFT__TORTURE_SYSCALL, false, errors[i]);
 }

@@ -309,7 +309,7 @@ Test(http_torture, any_allocation_fails)
 
 Test(http_torture, any_system_call_fails)
 {
-    static const int errors[] = {EIO, EMFILE, ENOMEM, ECONNRESET};
+    static const int errors[] = {EAGAIN, EIO, EMFILE, ENOMEM, ECONNRESET};
     begin();
     for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
         torture(WEFT__TORTURE_SYSCALL, false, errors[i]);

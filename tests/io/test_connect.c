@@ -417,7 +417,8 @@ Test(connect, whatever_fails_it_ends_and_leaves_nothing)
         raw[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         (void)!connect(raw[i], (struct sockaddr *)&addresses[1].storage, addresses[1].len);
     }
-    static const int errors[] = {EINTR, EMFILE, ENOBUFS, ECONNREFUSED, ENOMEM};
+    /* The first two once alone: the kernel never says so for ever. */
+    static const int errors[] = {EINTR, EAGAIN, EMFILE, ENOBUFS, ECONNREFUSED, ENOMEM};
     struct t_torture torture = {.scenario = torn_run, .arg = addresses, .max = 150 / T_SLOW};
     for (int from_on = 0; from_on < 2; from_on++) {
         torture.from_on = from_on;
@@ -426,7 +427,7 @@ Test(connect, whatever_fails_it_ends_and_leaves_nothing)
             cr_assert(t_torture_run(&torture) >= 3);
         }
         torture.kind = WEFT__TORTURE_SYSCALL;
-        for (size_t i = from_on; i < sizeof errors / sizeof errors[0]; i++) {
+        for (size_t i = 2 * from_on; i < sizeof errors / sizeof errors[0]; i++) {
             torture.error = errors[i];
             cr_assert(t_torture_run(&torture) >= 5);
         }

@@ -718,6 +718,7 @@ Test(process, any_allocation_fails)
 Test(process, any_system_call_fails)
 {
     torture(WEFT__TORTURE_SYSCALL, false, EMFILE);
+    torture(WEFT__TORTURE_SYSCALL, false, EAGAIN);
     torture(WEFT__TORTURE_SYSCALL, false, EINTR);
     torture(WEFT__TORTURE_SYSCALL, true, EMFILE);
     torture(WEFT__TORTURE_SYSCALL, true, ENOMEM);

@@ -788,7 +788,7 @@ Test(server_torture, any_allocation_fails)
 
 Test(server_torture, any_system_call_fails)
 {
-    static const int errors[] = {ECONNABORTED, EMFILE, ENFILE, ENOBUFS, EINTR, EIO};
+    static const int errors[] = {EAGAIN, ECONNABORTED, EMFILE, ENFILE, ENOBUFS, EINTR, EIO};
     for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++)
         torture(WEFT__TORTURE_SYSCALL, false, errors[i]);
 }

@@ -106,7 +106,9 @@ static const weft_http_route routes[] = {
     {"GET /folder", reply_secret, "root"},
     {"GET /pipe", reply_secret, "root/fifo"},
     {"GET /none", reply_secret, "none"},
+    {"POST /done", reply_secret, "secret.txt"},
     {"GET /hello", t_do_hello, NULL},
+    {"GET /{who}/files/{path...}", weft_http_serve_files, &files},
     {NULL, NULL, NULL},
 };
 
@@ -195,7 +197,10 @@ FILES_TEST(a_file_is_sent_with_what_is_known_of_it, .head_bytes = 0)
 FILES_TEST(folders_show_their_index, .head_bytes = 0)
 {
     T_SAYS(body_of(ask(web, "GET /", "")), "<top>");
-    T_SAYS(body_of(ask(web, "GET /s", "")), "<top>");
+    T_SAYS(body_of(ask(web, "GET /s/", "")), "<top>");
+    T_STATUS(301, ask(web, "GET /s", ""));
+    T_SAYS(field_of(ask(web, "GET /s?a=b", ""), "Location"), "/s/?a=b");
+    T_SAYS(body_of(ask(web, "GET http://a", "")), "<top>");
     T_SAYS(body_of(ask(web, "GET /sub/", "")), "<sub>");
     T_HAS(field_of(ask(web, "GET /sub/", ""), "Content-Type"), "text/html");
     T_SAYS(body_of(ask(web, "GET /s/sub//", "")), "<sub>");
@@ -206,6 +211,9 @@ FILES_TEST(folders_show_their_index, .head_bytes = 0)
     /* Never to another host. */
     T_SAYS(field_of(ask(web, "GET //sub", ""), "Location"), "/sub/");
     T_SAYS(field_of(ask(web, "GET ///s/../sub", ""), "Location"), "/s/../sub/");
+    T_SAYS(field_of(ask(web, "GET /\\evil.com/files/sub", ""), "Location"),
+           "/%5Cevil.com/files/sub/");
+    T_SAYS(field_of(ask(web, "GET /\\evil.com/files", ""), "Location"), "/%5Cevil.com/files/");
     T_STATUS(404, ask(web, "GET /empty/", ""));
     T_STATUS(404, ask(web, "GET /a.txt/", ""));
     T_STATUS(404, ask(web, "GET /a.txt/b", ""));
@@ -361,6 +369,41 @@ FILES_TEST(conditions_are_kept, .head_bytes = 0)
     T_SAYS(body_of(ask(web, "GET /a.txt", more)), "changed");
     snprintf(more, sizeof more, "Range: bytes=1-2\r\nIf-Range: %s\r\n", etag);
     T_SAYS(body_of(ask(web, "GET /a.txt", more)), "changed");
+}
+
+/* A cache that keeps them would answer others with them, who have set no condition. */
+FILES_TEST(refusals_are_not_to_be_kept, .head_bytes = 0)
+{
+    T_SAYS(field_of(ask(web, "GET /age/a.txt", ""), "Cache-Control"), "max-age=60");
+    const char *answer = ask(web, "GET /age/a.txt", "Range: bytes=0-1\r\n");
+    T_STATUS(206, answer);
+    T_SAYS(field_of(answer, "Cache-Control"), "max-age=60");
+    answer = ask(web, "GET /age/a.txt", "If-None-Match: *\r\n");
+    T_STATUS(304, answer);
+    T_SAYS(field_of(answer, "Cache-Control"), "max-age=60");
+    answer = ask(web, "GET /age/a.txt", "If-Match: \"x\"\r\n");
+    T_STATUS(412, answer);
+    T_SAYS(field_of(answer, "Cache-Control"), "");
+    answer = ask(web, "GET /age/a.txt", "Range: bytes=10-\r\n");
+    T_STATUS(416, answer);
+    T_SAYS(field_of(answer, "Cache-Control"), "");
+    T_SAYS(field_of(answer, "Content-Range"), "bytes */10");
+}
+
+/* They are about what the client has of the resource, which is not what a POST is answered with. */
+FILES_TEST(conditions_are_for_get_and_head_alone, .head_bytes = 0)
+{
+    static const char *const conditions[] = {
+        "If-None-Match: *\r\n",
+        "If-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT\r\n",
+        "If-Match: \"x\"\r\n",
+        "If-Unmodified-Since: Mon, 01 Jan 2001 00:00:00 GMT\r\n",
+    };
+    for (size_t i = 0; i < sizeof conditions / sizeof *conditions; i++) {
+        const char *answer = ask(web, "POST /done", conditions[i]);
+        cr_expect(t_status(answer) == 200, "%s: %s", conditions[i], answer);
+        cr_expect_str_eq(body_of(answer), "secret");
+    }
 }
 
 FILES_TEST(a_program_answers_with_any_file, .head_bytes = 0)

@@ -51,6 +51,7 @@ struct weft_http_server {
     int log_file; /* -1: none */
     bool log_is_ours;
     bool log_stop; /* atomic: all connections have ended */
+    bool log_cut;  /* atomic: the file ends in the middle of a line */
     unsigned n_shards;
     struct weft__http_shard *shards;
     void *shards_memory;

@@ -236,6 +236,9 @@ weft__http_exchange_once(struct weft_http_exchange *x)
     int rc = weft__http_request_begin(x, (size_t)head);
     if (options->request_max > 0 && x->conn->n_requests >= options->request_max)
         x->keep = false;
+    /* Requests of a pipeline wait for nothing: each counts as a call that found what it wants, so
+     * that others have their turn. Whether it is cancelled the handler sees. */
+    weft_ignore(weft_checkpoint());
     if (rc < 0)
         refuse(x, 413);
     else

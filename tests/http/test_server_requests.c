@@ -114,6 +114,30 @@ WEB_TEST(http_requests, bodies_and_requests_alternate_in_a_pipeline, 0)
                T_OK_TEXT("7", "ignored") T_LAST_TEXT("5", "hello"));
 }
 
+WEB_TEST(http_requests, a_long_pipeline_lets_others_run, 0)
+{
+    enum { REQUESTS = 6000 };
+    static const char one[] = "GET /hello HTTP/1.1\r\nHost:\r\n\r\n";
+    weft_buf all = {0};
+    for (int i = 0; i < REQUESTS; i++)
+        T_OK(weft_buf_append(&all, one, sizeof one - 1));
+    int raw = t_web_raw(web);
+    ssize_t n =
+        send(raw, all.data, all.len, MSG_DONTWAIT); /* as much as the kernel takes at once */
+    cr_assert(n > 3000 * (ssize_t)(sizeof one - 1), "%zd", n);
+    unsigned most = 0, last = 0;
+    while (last < 3000) {
+        T_OK(weft_yield());
+        unsigned now = __atomic_load_n(&t_seen.handled, __ATOMIC_RELAXED);
+        if (now - last > most)
+            most = now - last;
+        last = now;
+    }
+    cr_assert(most <= 512, "%u requests before anybody else had a turn", most);
+    close(raw);
+    weft_buf_free(&all);
+}
+
 WEB_TEST(http_requests, an_answer_goes_out_before_the_next_head_is_whole, 0)
 {
     weft_stream stream;

@@ -6,6 +6,7 @@
  * is waited for.
  */
 #include <errno.h>
+#include <sys/socket.h>
 
 #include <weft/error.h>
 #include <weft/loop.h>
@@ -69,6 +70,17 @@ say_bye(struct weft__http_conn *conn)
     weft_ignore(weft_scope_close(&scope));
 }
 
+/* An answer without a length goes until the end of the connection, and may look whole where it was
+ * cut: an end by a reset does not. (TLS says no good-bye then.) */
+static void
+end_by_reset(struct weft__http_conn *conn, const struct weft_http_exchange *x)
+{
+    struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+    int raw = weft_stream_raw(conn->stream);
+    if (raw >= 0 && x->begun && x->length < 0 && !x->chunked && !x->bodyless)
+        setsockopt(raw, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+}
+
 static void
 serve_requests(struct weft__http_conn *conn)
 {
@@ -102,6 +114,8 @@ serve_requests(struct weft__http_conn *conn)
                      weft_stream_buffered(conn->stream).len == 0 && conn->stream == conn->net);
     if (!broken)
         broken = weft__http_flush(x) < 0;
+    if (broken)
+        end_by_reset(conn, x);
     weft__http_exchange_give(x);
     conn->exchange = NULL;
     if (!expected && !broken)

@@ -123,12 +123,14 @@ answer(struct weft_http_exchange *x)
 {
     struct weft__http_shard *shard = x->shard;
     int rc = dispatch(x);
+    if (rc > 0)
+        rc = 0; /* a count, as reads give it: no failure */
     if (rc == 0 && x->begun && !x->ended)
         rc = weft_http_response_end(x);
     if (rc < 0 || !x->begun) {
         bool undone = weft__http_response_undo(x);
         bool of_client = x->body_rc < 0 && !x->begun && !undone;
-        if (!of_client && !x->broken)
+        if (!of_client && (!x->broken || x->cut_short))
             report(x, rc);
         WEFT__HTTP_COUNT(*(of_client ? &shard->stats.refused : &shard->stats.failed), 1);
         if (!x->begun && !x->broken) {

@@ -101,8 +101,9 @@ struct weft_http_exchange {
     int status;     /* 0: nothing has been answered */
     int64_t length; /* announced; -1: none */
     bool begun, ended, chunked, bodyless, own_date, own_server;
-    bool keep;   /* the connection, for the next request */
-    bool broken; /* nothing more can be sent */
+    bool keep;      /* the connection, for the next request */
+    bool broken;    /* nothing more can be sent */
+    bool cut_short; /* broken, and not by the client: the answer had no more bytes */
 
     struct weft__http_field fields[];
 };

@@ -56,19 +56,28 @@ open_unlinked(int folder, const char *path)
     return at;
 }
 
+/* The kernel does not know it, or a container's filter of system calls does not and says so. */
+static bool
+has_no_openat2(int rc)
+{
+    return rc == -ENOSYS || rc == -EPERM;
+}
+
 static int
 open_below(const struct opening *opening)
 {
     uint64_t cached = opening->cached ? RESOLVE_CACHED : 0;
     int root = weft__sys_openat2(AT_FDCWD, opening->root, O_PATH | O_DIRECTORY, cached);
-    if (root == -ENOSYS)
+    if (has_no_openat2(root) && opening->cached)
+        return -EAGAIN;
+    if (has_no_openat2(root))
         root = weft__sys_openat(AT_FDCWD, opening->root, O_PATH | O_DIRECTORY, 0);
     if (root < 0)
         return root;
     const char *path = *opening->path != '\0' ? opening->path : ".";
     int file =
         weft__sys_openat2(root, path, OPEN_FLAGS, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | cached);
-    if (file == -ENOSYS || (file == -EINVAL && !opening->cached))
+    if (has_no_openat2(file) || (file == -EINVAL && !opening->cached))
         file = open_unlinked(root, path);
     weft__sys_close(root);
     return file;
@@ -99,7 +108,7 @@ open_somewhere(struct opening *opening)
 {
     opening->cached = true;
     int rc = open_it(opening);
-    if (rc != -EAGAIN && rc != -ENOSYS && rc != -EINVAL)
+    if (rc != -EAGAIN && rc != -EINVAL && !has_no_openat2(rc))
         return rc;
     opening->cached = false;
     return weft_blocking(open_it, opening);

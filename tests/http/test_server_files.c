@@ -3,7 +3,12 @@
  * that lead nowhere.
  */
 #include <ftw.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "http/t_web.h"
 
@@ -508,4 +513,44 @@ FILES_TEST(no_descriptors_are_503_and_none_is_lost, .head_bytes = 0)
     t_tell(&stream, T_REQUEST("GET /a.txt"));
     T_STATUS(200, t_hear(&stream));
     weft_stream_close(&stream);
+}
+
+/* ---- Without openat2 ------------------------------------------------------------------------- */
+
+/* From here on this process has a kernel that knows it not, or a container that forbids it. */
+static void
+forbid_openat2(unsigned error)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat2, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {.len = sizeof filter / sizeof filter[0], .filter = filter};
+    cr_assert(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+    cr_assert(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == 0);
+    cr_assert(syscall(SYS_openat2, AT_FDCWD, ".", NULL, 0) < 0 && errno == (int)error);
+}
+
+static void
+serve_without_openat2(unsigned error)
+{
+    begin_folder();
+    forbid_openat2(error);
+    t_run_loops(a_file_is_sent_with_what_is_known_of_it_files_task, NULL, 1);
+    t_run_loops(folders_show_their_index_files_task, NULL, 1);
+    t_run_loops(nothing_leads_out_of_the_folder_files_task, NULL, 1);
+    t_run_loops(a_program_answers_with_any_file_files_task, NULL, 1);
+    end_folder();
+}
+
+Test(http_files, are_served_by_an_old_kernel_too)
+{
+    serve_without_openat2(ENOSYS);
+}
+
+Test(http_files, are_served_where_openat2_is_forbidden_too)
+{
+    serve_without_openat2(EPERM);
 }

@@ -242,7 +242,7 @@ weft__http_exchange_once(struct weft_http_exchange *x)
      * that others have their turn. Whether it is cancelled the handler sees. */
     weft_ignore(weft_checkpoint());
     if (rc < 0)
-        refuse(x, 413);
+        refuse(x, rc == WEFT_E_HTTP_LARGE ? 413 : 503);
     else
         rc = answer(x);
     if (x->keep && !x->body_done && weft__http_request_skip(x) < 0)

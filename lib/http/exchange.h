@@ -73,8 +73,8 @@ struct weft_http_exchange {
     struct weft__http_shard *shard;
     struct weft_http_exchange *next_free;
 
-    /* The request. Its views point into the stream's read buffer, and into `head` as soon as that
-     * is read on. */
+    /* The request. Its views point into the stream's read buffer, or into `head` where a body
+     * follows, which is read over that. */
     struct weft__http_scan scan;
     struct weft__http_request request;
     uint32_t path_len; /* of the target; the query is behind it */
@@ -123,7 +123,8 @@ bool weft__http_exchange_once(struct weft_http_exchange *x);
 
 /* request.c */
 
-/* After the head was parsed, of `head_len` bytes that are at the front of the read buffer. */
+/* After the head was parsed, of `head_len` bytes that are at the front of the read buffer. 0;
+ * WEFT_E_HTTP_LARGE for a body over the limit; -ENOMEM. */
 int weft__http_request_begin(struct weft_http_exchange *x, size_t head_len);
 /* What of the body nobody read: 0 when the next request follows. */
 int weft__http_request_skip(struct weft_http_exchange *x);

@@ -16,6 +16,7 @@
 #include <weft/task.h>
 
 #include "http/exchange.h"
+#include "http/scan.h"
 
 /* ---- Sending ------------------------------------------------------------------------------- */
 
@@ -218,10 +219,8 @@ is_token(const char *name)
 static bool
 is_value(const char *value)
 {
-    for (; *value != '\0'; value++)
-        if (((unsigned char)*value < ' ' && *value != '\t') || *value == 127)
-            return false;
-    return true;
+    const char *end = value + strlen(value);
+    return skip_text(value, end) == end;
 }
 
 int

@@ -11,6 +11,7 @@
 #include <weft/error.h>
 #include <weft/loop.h>
 #include <weft/scope.h>
+#include <weft/task.h>
 
 #include "http/exchange.h"
 
@@ -20,6 +21,56 @@
  * lest a reset destroys the answer before it was read (RFC 9112 9.6). */
 #define LINGER WEFT_SEC(2)
 #define LINGER_BYTES ((size_t)1 << 20)
+
+/* ---- Exchanges ----------------------------------------------------------------------------- */
+
+static struct weft_http_exchange *
+exchange_take(struct weft__http_conn *conn)
+{
+    struct weft__http_shard *shard = conn->shard;
+    struct weft_http_exchange *x = shard->free;
+    if (x != NULL) {
+        shard->free = x->next_free;
+        shard->n_free--;
+    } else {
+        size_t fields = conn->server->limits.fields;
+        x = weft_memory_zeroed(sizeof *x + fields * sizeof x->fields[0]);
+        if (x == NULL)
+            return NULL;
+        x->request.fields = x->fields;
+    }
+    x->conn = conn;
+    x->server = conn->server;
+    x->shard = shard;
+    x->broken = false;
+    return x;
+}
+
+void
+weft__http_exchange_free(struct weft_http_exchange *x)
+{
+    weft_buf_free(&x->out);
+    weft_buf_free(&x->extra);
+    weft_memory_free(x);
+}
+
+static void
+exchange_give(struct weft_http_exchange *x)
+{
+    struct weft__http_shard *shard = x->shard;
+    x->out.len = 0;
+    if (shard->n_free >= WEFT__HTTP_EXCHANGES_KEPT) {
+        weft__http_exchange_free(x);
+        return;
+    }
+    if (x->out.cap > 2 * WEFT__HTTP_OUT_BYTES)
+        weft_buf_free(&x->out);
+    if (x->extra.cap > WEFT__HTTP_OUT_BYTES)
+        weft_buf_free(&x->extra);
+    x->next_free = shard->free;
+    shard->free = x;
+    shard->n_free++;
+}
 
 /* ---- Requests ------------------------------------------------------------------------------ */
 
@@ -89,7 +140,7 @@ serve_requests(struct weft__http_conn *conn)
         if (weft_stream_buffered(conn->stream).len == 0) {
             if (conn->exchange != NULL) {
                 more = weft__http_flush(conn->exchange) == 0;
-                weft__http_exchange_give(conn->exchange);
+                exchange_give(conn->exchange);
                 conn->exchange = NULL;
             }
             if (!more)
@@ -98,9 +149,13 @@ serve_requests(struct weft__http_conn *conn)
                 say_bye(conn);
                 return;
             }
+        } else {
+            /* A request of a pipeline waits for nothing: it counts as a call that found what it
+             * wants, so that others have their turn. A cancellation is for its handler to see. */
+            weft_ignore(weft_checkpoint());
         }
         if (conn->exchange == NULL)
-            conn->exchange = weft__http_exchange_take(conn);
+            conn->exchange = exchange_take(conn);
         if (conn->exchange == NULL)
             return; /* out of memory: whoever asked may come again */
         more = weft__http_exchange_once(conn->exchange);
@@ -116,7 +171,7 @@ serve_requests(struct weft__http_conn *conn)
         broken = weft__http_flush(x) < 0;
     if (broken)
         end_by_reset(conn, x);
-    weft__http_exchange_give(x);
+    exchange_give(x);
     conn->exchange = NULL;
     if (!expected && !broken)
         linger(conn);

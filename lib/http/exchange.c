@@ -1,5 +1,5 @@
 /*
- * exchange.c - one request and its answer: memory for it, its head, its handler, its one answer.
+ * exchange.c - one request on a connection: its head, its handler, its one answer.
  *
  * Errors of the client are answered and end the connection: after something that was not
  * understood, nothing that follows can be trusted to begin where it seems to.
@@ -8,59 +8,8 @@
 #include <string.h>
 
 #include <weft/error.h>
-#include <weft/scope.h>
 
 #include "http/exchange.h"
-
-/* ---- Memory -------------------------------------------------------------------------------- */
-
-struct weft_http_exchange *
-weft__http_exchange_take(struct weft__http_conn *conn)
-{
-    struct weft__http_shard *shard = conn->shard;
-    struct weft_http_exchange *x = shard->free;
-    if (x != NULL) {
-        shard->free = x->next_free;
-        shard->n_free--;
-    } else {
-        size_t fields = conn->server->limits.fields;
-        x = weft_memory_zeroed(sizeof *x + fields * sizeof x->fields[0]);
-        if (x == NULL)
-            return NULL;
-        x->request.fields = x->fields;
-    }
-    x->conn = conn;
-    x->server = conn->server;
-    x->shard = shard;
-    x->broken = false;
-    return x;
-}
-
-void
-weft__http_exchange_free(struct weft_http_exchange *x)
-{
-    weft_buf_free(&x->out);
-    weft_buf_free(&x->extra);
-    weft_memory_free(x);
-}
-
-void
-weft__http_exchange_give(struct weft_http_exchange *x)
-{
-    struct weft__http_shard *shard = x->shard;
-    x->out.len = 0;
-    if (shard->n_free >= WEFT__HTTP_EXCHANGES_KEPT) {
-        weft__http_exchange_free(x);
-        return;
-    }
-    if (x->out.cap > 2 * WEFT__HTTP_OUT_BYTES)
-        weft_buf_free(&x->out);
-    if (x->extra.cap > WEFT__HTTP_OUT_BYTES)
-        weft_buf_free(&x->extra);
-    x->next_free = shard->free;
-    shard->free = x;
-    shard->n_free++;
-}
 
 /* ---- The answer ---------------------------------------------------------------------------- */
 
@@ -238,9 +187,6 @@ weft__http_exchange_once(struct weft_http_exchange *x)
     int rc = weft__http_request_begin(x, (size_t)head);
     if (options->request_max > 0 && x->conn->n_requests >= options->request_max)
         x->keep = false;
-    /* Requests of a pipeline wait for nothing: each counts as a call that found what it wants, so
-     * that others have their turn. Whether it is cancelled the handler sees. */
-    weft_ignore(weft_checkpoint());
     if (rc < 0)
         refuse(x, rc == WEFT_E_HTTP_LARGE ? 413 : 503);
     else

@@ -108,16 +108,15 @@ struct weft_http_exchange {
     struct weft__http_field fields[];
 };
 
-/* connection.c: serves a connection to its end; server is a struct weft_http_server */
+/* connection.c */
+
+/* Serves a connection to its end; server is a struct weft_http_server. */
 int weft__http_serve(weft_stream *net, void *server);
+/* One of those that a shard keeps. */
+void weft__http_exchange_free(struct weft_http_exchange *x);
 
 /* exchange.c */
 
-/* One from those that the connection's loop keeps, or a new one. NULL: no memory. */
-struct weft_http_exchange *weft__http_exchange_take(struct weft__http_conn *conn);
-/* Back to its loop, when what is in `out` was sent or is lost. */
-void weft__http_exchange_give(struct weft_http_exchange *x);
-void weft__http_exchange_free(struct weft_http_exchange *x);
 /* One request and its answer. True when another one may follow. */
 bool weft__http_exchange_once(struct weft_http_exchange *x);
 

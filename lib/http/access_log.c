@@ -3,7 +3,8 @@
  *
  * A loop adds its lines to a buffer of its own. A task of the loop hands the buffer over to the
  * executor a second after the first line, or when it is half full. While a write is under way the
- * buffer fills up to a limit; beyond it lines are dropped and counted.
+ * buffer fills up to a limit; beyond it lines are dropped and counted. A line that a full disk cut
+ * is ended before the next one.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -123,6 +124,7 @@ weft__http_log_line(struct weft_http_exchange *x)
 
 struct writing {
     int file;
+    bool *cut; /* atomic: what is in the file ends in the middle of a line */
     weft_buf lines;
     size_t at; /* so many bytes are written */
 };
@@ -131,14 +133,20 @@ static int
 write_lines(void *arg)
 {
     struct writing *writing = arg;
-    while (writing->at < writing->lines.len) {
-        ssize_t n = weft__sys_write(writing->file, writing->lines.data + writing->at,
-                                    writing->lines.len - writing->at);
+    const unsigned char *lines = writing->lines.data;
+    ssize_t n = 0;
+    if (__atomic_exchange_n(writing->cut, false, __ATOMIC_RELAXED)) {
+        n = weft__sys_write(writing->file, "\n", 1);
         if (n < 0)
-            return (int)n;
-        writing->at += (size_t)n;
+            __atomic_store_n(writing->cut, true, __ATOMIC_RELAXED);
     }
-    return 0;
+    while (n >= 0 && writing->at < writing->lines.len) {
+        n = weft__sys_write(writing->file, lines + writing->at, writing->lines.len - writing->at);
+        writing->at += n > 0 ? (size_t)n : 0;
+    }
+    if (n < 0 && writing->at > 0 && lines[writing->at - 1] != '\n')
+        __atomic_store_n(writing->cut, true, __ATOMIC_RELAXED);
+    return n < 0 ? (int)n : 0;
 }
 
 static void
@@ -146,7 +154,8 @@ hand_over(struct weft_http_server *server, struct weft__http_shard *shard, bool 
 {
     if (shard->log.len == 0)
         return;
-    struct writing writing = {.file = server->log_file, .lines = shard->log};
+    struct writing writing = {
+        .file = server->log_file, .cut = &server->log_cut, .lines = shard->log};
     shard->log = (weft_buf){0};
     int rc = weft_blocking(write_lines, &writing);
     if (rc < 0) {

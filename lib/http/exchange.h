@@ -10,6 +10,7 @@
 #include <weft/stream.h>
 #include <weft/sync.h>
 
+#include "http/chunked.h"
 #include "http/parse.h"
 #include "http/route.h"
 
@@ -50,6 +51,7 @@ struct weft_http_server {
     int log_file; /* -1: none */
     bool log_is_ours;
     bool log_stop; /* atomic: all connections have ended */
+    bool log_cut;  /* atomic: the file ends in the middle of a line */
     unsigned n_shards;
     struct weft__http_shard *shards;
     void *shards_memory;
@@ -71,8 +73,8 @@ struct weft_http_exchange {
     struct weft__http_shard *shard;
     struct weft_http_exchange *next_free;
 
-    /* The request. Its views point into the stream's read buffer, and into `head` as soon as that
-     * is read on. */
+    /* The request. Its views point into the stream's read buffer, or into `head` where a body
+     * follows, which is read over that. */
     struct weft__http_scan scan;
     struct weft__http_request request;
     uint32_t path_len; /* of the target; the query is behind it */
@@ -99,15 +101,29 @@ struct weft_http_exchange {
     int status;     /* 0: nothing has been answered */
     int64_t length; /* announced; -1: none */
     bool begun, ended, chunked, bodyless, own_date, own_server;
-    bool keep;   /* the connection, for the next request */
-    bool broken; /* nothing more can be sent */
+    bool keep;      /* the connection, for the next request */
+    bool broken;    /* nothing more can be sent */
+    bool cut_short; /* broken, and not by the client: the answer had no more bytes */
 
     struct weft__http_field fields[];
 };
 
+/* connection.c */
+
+/* Serves a connection to its end; server is a struct weft_http_server. */
+int weft__http_serve(weft_stream *net, void *server);
+/* One of those that a shard keeps. */
+void weft__http_exchange_free(struct weft_http_exchange *x);
+
+/* exchange.c */
+
+/* One request and its answer. True when another one may follow. */
+bool weft__http_exchange_once(struct weft_http_exchange *x);
+
 /* request.c */
 
-/* After the head was parsed, of `head_len` bytes that are at the front of the read buffer. */
+/* After the head was parsed, of `head_len` bytes that are at the front of the read buffer. 0;
+ * WEFT_E_HTTP_LARGE for a body over the limit; -ENOMEM. */
 int weft__http_request_begin(struct weft_http_exchange *x, size_t head_len);
 /* What of the body nobody read: 0 when the next request follows. */
 int weft__http_request_skip(struct weft_http_exchange *x);

@@ -56,19 +56,28 @@ open_unlinked(int folder, const char *path)
     return at;
 }
 
+/* The kernel does not know it, or a container's filter of system calls does not and says so. */
+static bool
+has_no_openat2(int rc)
+{
+    return rc == -ENOSYS || rc == -EPERM;
+}
+
 static int
 open_below(const struct opening *opening)
 {
     uint64_t cached = opening->cached ? RESOLVE_CACHED : 0;
     int root = weft__sys_openat2(AT_FDCWD, opening->root, O_PATH | O_DIRECTORY, cached);
-    if (root == -ENOSYS)
+    if (has_no_openat2(root) && opening->cached)
+        return -EAGAIN;
+    if (has_no_openat2(root))
         root = weft__sys_openat(AT_FDCWD, opening->root, O_PATH | O_DIRECTORY, 0);
     if (root < 0)
         return root;
     const char *path = *opening->path != '\0' ? opening->path : ".";
     int file =
         weft__sys_openat2(root, path, OPEN_FLAGS, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | cached);
-    if (file == -ENOSYS || (file == -EINVAL && !opening->cached))
+    if (has_no_openat2(file) || (file == -EINVAL && !opening->cached))
         file = open_unlinked(root, path);
     weft__sys_close(root);
     return file;
@@ -99,7 +108,7 @@ open_somewhere(struct opening *opening)
 {
     opening->cached = true;
     int rc = open_it(opening);
-    if (rc != -EAGAIN && rc != -ENOSYS && rc != -EINVAL)
+    if (rc != -EAGAIN && rc != -EINVAL && !has_no_openat2(rc))
         return rc;
     opening->cached = false;
     return weft_blocking(open_it, opening);
@@ -136,11 +145,15 @@ read_date(weft_bytes text, int64_t *ret_seconds)
     return weft_http_date_parse(text.data, text.len, now.tv_sec, ret_seconds) == 0;
 }
 
-/* RFC 9110 13.2.2. 0: go on; 304 or 412. */
+/* RFC 9110 13.2.2. 0: go on; 304 or 412. With other methods a handler has done already what a
+ * condition could have prevented. */
 static int
 judge_conditions(const weft_http_exchange *x, const struct validators *v)
 {
     int64_t date;
+    weft_http_method method = weft_http_request_method(x);
+    if (method != WEFT_HTTP_GET && method != WEFT_HTTP_HEAD)
+        return 0;
     weft_bytes match = weft_http_request_header(x, "If-Match");
     weft_bytes none = weft_http_request_header(x, "If-None-Match");
     weft_bytes since = weft_http_request_header(x, "If-Modified-Since");
@@ -210,29 +223,26 @@ static int
 reply_open(weft_http_exchange *x, const struct opening *opening, const char *type, unsigned max_age)
 {
     struct validators v;
-    struct part part;
+    struct part part = {0};
     char text[80];
     uint64_t size = (uint64_t)opening->status.st_size;
     make_validators(&v, &opening->status);
-    int rc = add_headers(x, &v, max_age);
-    if (rc < 0)
-        return rc;
     int status = judge_conditions(x, &v);
-    if (status != 0)
-        return weft_http_reply(x, status, NULL, NULL, 0);
-    status = choose_part(x, &v, size, &part);
-    if (status == 416) {
+    if (status == 0)
+        status = choose_part(x, &v, size, &part);
+    /* A cache that kept a refusal would answer others with it, who have set no condition. */
+    int rc = add_headers(x, &v, status == 412 || status == 416 ? 0 : max_age);
+    if (status == 416)
         snprintf(text, sizeof text, "bytes */%llu", (unsigned long long)size);
-        rc = weft_http_response_header(x, "Content-Range", text);
-        return rc < 0 ? rc : weft_http_reply(x, 416, NULL, NULL, 0);
-    }
-    if (status == 206) {
+    else if (status == 206)
         snprintf(text, sizeof text, "bytes %llu-%llu/%llu", (unsigned long long)part.first,
                  (unsigned long long)(part.first + part.len - 1), (unsigned long long)size);
+    if (rc == 0 && (status == 416 || status == 206))
         rc = weft_http_response_header(x, "Content-Range", text);
-        if (rc < 0)
-            return rc;
-    }
+    if (rc < 0)
+        return rc;
+    if (status != 200 && status != 206)
+        return weft_http_reply(x, status, NULL, NULL, 0);
     rc = weft_http_response_begin(x, status, type, (int64_t)part.len);
     if (rc == 0)
         rc = weft_http_response_send_file(x, opening->file, part.first, part.len);
@@ -285,7 +295,11 @@ redirect_to_folder(weft_http_exchange *x)
         from++;
         len--;
     }
-    int rc = weft_buf_append(&location, from, len);
+    /* And no backslash, which browsers take for one. */
+    int rc = 0;
+    for (const char *end = from + len; rc == 0 && from < end; from++)
+        rc = *from == '\\' ? weft_buf_append(&location, "%5C", 3)
+                           : weft_buf_append(&location, from, 1);
     if (rc == 0)
         rc = weft_buf_append(&location, "/", 1);
     if (rc == 0 && query.data != NULL)
@@ -317,11 +331,12 @@ status_of_open(int rc)
     }
 }
 
-/* A path below the root, which ends in a slash when the client's did. */
+/* A path below the root, which is empty for the root itself. */
 static int
 serve_path(weft_http_exchange *x, const weft_http_files *files, weft_buf *path)
 {
-    bool slash = path->len == 0 || path->data[path->len - 1] == '/';
+    weft_bytes asked = weft_http_request_path(x);
+    bool slash = asked.len > 0 && ((const char *)asked.data)[asked.len - 1] == '/';
     struct opening opening = {.root = files->root, .path = (const char *)path->data};
     int rc = open_somewhere(&opening);
     if (rc == 0 && S_ISDIR(opening.status.st_mode)) {

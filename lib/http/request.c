@@ -1,8 +1,9 @@
 /*
  * request.c - what a handler asks of its request, and the request's body.
  *
- * Views point into the connection's read buffer as long as nothing is read on. The first call that
- * does so takes a copy of the head, and moves the views over.
+ * Views are good until the handler returns. Where there is no body they point into the
+ * connection's read buffer: nothing is read on then. A body would be read over them: there they
+ * point into a copy of the head, which is taken before the handler sees any.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -18,6 +19,43 @@
 #define SKIP_BYTES ((uint64_t)262144)
 
 /* ---- Head ---------------------------------------------------------------------------------- */
+
+/* Adjusts a view from one copy of the head to the other. */
+static void
+move(const char **view, const char *from, const char *to)
+{
+    if (*view != NULL)
+        *view = to + (*view - from);
+}
+
+/* All views into memory of our own, from the read buffer, which is about to be read into. */
+static int
+keep_head(struct weft_http_exchange *x)
+{
+    struct weft__http_request *r = &x->request;
+    const char *from = r->method, *end = r->target + r->target_len;
+    for (unsigned i = 0; i < r->n_fields; i++) {
+        const char *value = r->fields[i].value;
+        if (value != NULL && value + r->fields[i].value_len > end)
+            end = value + r->fields[i].value_len;
+        if (r->fields[i].name + r->fields[i].name_len > end)
+            end = r->fields[i].name + r->fields[i].name_len;
+    }
+    size_t len = (size_t)(end - from);
+    char *to = weft_memory_alloc(len);
+    if (to == NULL)
+        return -ENOMEM;
+    memcpy(to, from, len);
+    move(&r->method, from, to);
+    move(&r->target, from, to);
+    move(&r->host, from, to);
+    for (unsigned i = 0; i < r->n_fields; i++) {
+        move(&r->fields[i].name, from, to);
+        move(&r->fields[i].value, from, to);
+    }
+    x->head = to;
+    return 0;
+}
 
 int
 weft__http_request_begin(struct weft_http_exchange *x, size_t head_len)
@@ -55,58 +93,7 @@ weft__http_request_begin(struct weft_http_exchange *x, size_t head_len)
         memset(&x->chunks, 0, sizeof x->chunks);
     if (request->has_length && request->content_length > x->server->options.body_bytes)
         return WEFT_E_HTTP_LARGE;
-    return 0;
-}
-
-/* Adjusts a view from one copy of the head to the other. */
-static void
-move(const char **view, const char *from, const char *to)
-{
-    if (*view != NULL)
-        *view = to + (*view - from);
-}
-
-static void
-move_bytes(weft_bytes *view, const char *from, const char *to)
-{
-    const char *data = view->data;
-    if (view->len == 0)
-        return; /* not of the head, perhaps: the path of http://host has no bytes there */
-    move(&data, from, to);
-    view->data = data;
-}
-
-/* Before the read buffer may move: all views into memory of our own. */
-static int
-keep_head(struct weft_http_exchange *x)
-{
-    if (x->head != NULL)
-        return 0;
-    struct weft__http_request *r = &x->request;
-    const char *from = r->method, *end = r->target + r->target_len;
-    for (unsigned i = 0; i < r->n_fields; i++) {
-        const char *value = r->fields[i].value;
-        if (value != NULL && value + r->fields[i].value_len > end)
-            end = value + r->fields[i].value_len;
-        if (r->fields[i].name + r->fields[i].name_len > end)
-            end = r->fields[i].name + r->fields[i].name_len;
-    }
-    size_t len = (size_t)(end - from);
-    char *to = weft_memory_alloc(len);
-    if (to == NULL)
-        return -ENOMEM;
-    memcpy(to, from, len);
-    move(&r->method, from, to);
-    move(&r->target, from, to);
-    move(&r->host, from, to);
-    for (unsigned i = 0; i < r->n_fields; i++) {
-        move(&r->fields[i].name, from, to);
-        move(&r->fields[i].value, from, to);
-    }
-    for (unsigned i = 0; i < x->match.n; i++)
-        move_bytes(&x->match.params[i], from, to);
-    x->head = to;
-    return 0;
+    return x->body_done ? 0 : keep_head(x);
 }
 
 weft_http_method
@@ -236,12 +223,12 @@ await_body(struct weft_http_exchange *x)
         x->expects = false; /* it did not wait */
         return 0;
     }
-    int rc = keep_head(x);
-    if (rc == 0 && x->expects && x->begun)
+    int rc = 0;
+    if (x->expects && x->begun)
         rc = weft_error_note(-EPROTO, "the answer was begun before the client was told to go on");
-    else if (rc == 0 && x->expects)
+    else if (x->expects)
         rc = weft__http_say_continue(x);
-    else if (rc == 0 && x->out.len > 0)
+    else if (x->out.len > 0)
         rc = weft__http_flush(x); /* answers to earlier requests, which the client may wait for */
     if (rc < 0)
         return rc;
@@ -294,9 +281,6 @@ weft_http_request_read(weft_http_exchange *x, void *buf, size_t len)
     if (x->body_rc < 0)
         return x->body_rc;
     ssize_t n = 0;
-    /* Even what has come already moves the buffer's views sooner or later. */
-    if (!x->body_done && len > 0)
-        n = keep_head(x);
     while (n == 0 && !x->body_done && len > 0) {
         n = await_body(x);
         if (n == -ECANCELED || n == -ETIMEDOUT || n == -ENOMEM)

@@ -16,6 +16,7 @@
 #include <weft/task.h>
 
 #include "http/exchange.h"
+#include "http/scan.h"
 
 /* ---- Sending ------------------------------------------------------------------------------- */
 
@@ -218,10 +219,8 @@ is_token(const char *name)
 static bool
 is_value(const char *value)
 {
-    for (; *value != '\0'; value++)
-        if (((unsigned char)*value < ' ' && *value != '\t') || *value == 127)
-            return false;
-    return true;
+    const char *end = value + strlen(value);
+    return skip_text(value, end) == end;
 }
 
 int
@@ -375,6 +374,7 @@ weft_http_response_send_file(weft_http_exchange *x, int file, uint64_t offset, u
         rc = weft_buf_append(&x->out, "\r\n", 2);
     if (rc < 0) {
         x->broken = true;
+        x->cut_short = rc == WEFT_E_END || rc == -EIO; /* of the file, not of the client */
         x->keep = false;
     }
     return rc;
@@ -394,7 +394,7 @@ weft_http_response_end(weft_http_exchange *x)
     if (x->broken)
         return -EPIPE;
     if (x->length > 0 && x->left > 0 && !x->bodyless) {
-        x->broken = true;
+        x->broken = x->cut_short = true;
         x->keep = false;
         weft_ignore(weft__http_flush(x));
         return weft_error_note(WEFT_E_END, "an answer ends %llu bytes before its announced length",
@@ -420,7 +420,7 @@ weft__http_response_reset(struct weft_http_exchange *x)
     x->length = 0;
     x->sent = x->left = 0;
     x->begun = x->ended = x->chunked = x->bodyless = false;
-    x->own_date = x->own_server = false;
+    x->own_date = x->own_server = x->cut_short = false;
 }
 
 /* Takes back an answer of which nothing was sent. */

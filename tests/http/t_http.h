@@ -13,6 +13,7 @@
 
 #include <weft/error.h>
 
+#include "http/chunked.h"
 #include "http/parse.h"
 
 #define T_HTTP_FIELDS 16

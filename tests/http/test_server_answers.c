@@ -175,6 +175,20 @@ static const weft_http_route failing[] = {
     {"GET /short", t_do_short, NULL},     {"GET /long", t_do_long, NULL},
     {"GET /hello", t_do_hello, NULL},     {NULL, NULL, NULL}};
 
+static int
+begin_and_give_a_count(weft_http_exchange *x, void *arg)
+{
+    (void)arg;
+    t_seen.handled++;
+    T_OK(weft_http_response_begin(x, 200, T_TEXT, -1));
+    T_OK(weft_http_response_write(x, "five!", 5));
+    return 5;
+}
+
+static const weft_http_route counting[] = {{"GET /count", begin_and_give_a_count, NULL},
+                                           {"GET /hello", t_do_hello, NULL},
+                                           {NULL, NULL, NULL}};
+
 #define FAILED                                                                                     \
     "HTTP/1.1 500 Internal Server Error\r\nContent-Type: text/plain; charset=utf-8\r\n"            \
     "Content-Length: 26\r\nConnection: close\r\n\r\n500 Internal Server Error\n"
@@ -214,6 +228,45 @@ WEB_TEST(http_answers, a_handler_that_fails_in_its_answer_is_cut_off, .routes = 
     }
 }
 
+WEB_TEST(http_answers, an_answer_is_ended_whatever_its_handler_counts, .routes = counting)
+{
+    T_SAYS(t_talk(web, T_REQUEST("GET /count") T_LAST_REQUEST("GET /hello")),
+           "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n"
+           "5\r\nfive!\r\n0\r\n\r\n" T_LAST_TEXT("5", "hello"));
+    cr_assert(t_web_stats(web).failed == 0);
+}
+
+static int
+flush_to_the_end_and_fail(weft_http_exchange *x, void *arg)
+{
+    (void)arg;
+    t_seen.handled++;
+    T_OK(weft_http_response_begin(x, 200, T_TEXT, -1));
+    T_OK(weft_http_response_write(x, "half", 4));
+    T_OK(weft_event_wait(&t_seen.go)); /* until the client has read it */
+    return -EFAULT;
+}
+
+static const weft_http_route to_the_end[] = {{"GET /half", flush_to_the_end_and_fail, NULL},
+                                             {NULL, NULL, NULL}};
+
+/* The end of the connection is the end of the body there: only a reset is another end. */
+WEB_TEST(http_answers, half_an_answer_to_http_1_0_is_not_taken_for_a_whole_one,
+         .routes = to_the_end)
+{
+    weft_stream stream;
+    weft_bytes head;
+    char bytes[8];
+    t_dial(web, &stream);
+    t_tell(&stream, "GET /half HTTP/1.0\r\n\r\n");
+    T_OK(weft_stream_read_until(&stream, "\r\n\r\n", 4, &head));
+    T_OK(weft_stream_read_exact(&stream, bytes, 4, NULL));
+    weft_event_set(&t_seen.go);
+    T_ERR(-ECONNRESET, (int)weft_stream_read(&stream, bytes, sizeof bytes));
+    weft_stream_close(&stream);
+    cr_assert(t_web_stats(web).failed == 1);
+}
+
 WEB_TEST(http_answers, more_than_was_announced_is_refused, .routes = failing)
 {
     T_SAYS(t_talk(web, T_REQUEST("GET /long") T_LAST_REQUEST("GET /hello")),
@@ -250,6 +303,13 @@ WEB_TEST(http_answers, who_wants_to_know_is_told_of_failures, .routes = failing,
     cr_assert(told.n == 2 && told.rc == 0);
     T_STATUS(400, t_talk(web, "nonsense\r\n\r\n"));
     cr_assert(told.n == 2);
+}
+
+WEB_TEST(http_answers, an_answer_that_ends_too_early_is_told_of, .routes = failing,
+         .net = {.on_error = on_error, .arg = &told})
+{
+    weft_ignore(t_talk(web, T_REQUEST("GET /short")));
+    cr_assert(told.n == 1 && told.rc == WEFT_E_END, "told %u times, of %d", told.n, told.rc);
 }
 
 /* ---- Large answers, and who does not read them ---------------------------------------------- */

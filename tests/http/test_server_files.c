@@ -3,7 +3,12 @@
  * that lead nowhere.
  */
 #include <ftw.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "http/t_web.h"
 
@@ -106,7 +111,9 @@ static const weft_http_route routes[] = {
     {"GET /folder", reply_secret, "root"},
     {"GET /pipe", reply_secret, "root/fifo"},
     {"GET /none", reply_secret, "none"},
+    {"POST /done", reply_secret, "secret.txt"},
     {"GET /hello", t_do_hello, NULL},
+    {"GET /{who}/files/{path...}", weft_http_serve_files, &files},
     {NULL, NULL, NULL},
 };
 
@@ -195,7 +202,10 @@ FILES_TEST(a_file_is_sent_with_what_is_known_of_it, .head_bytes = 0)
 FILES_TEST(folders_show_their_index, .head_bytes = 0)
 {
     T_SAYS(body_of(ask(web, "GET /", "")), "<top>");
-    T_SAYS(body_of(ask(web, "GET /s", "")), "<top>");
+    T_SAYS(body_of(ask(web, "GET /s/", "")), "<top>");
+    T_STATUS(301, ask(web, "GET /s", ""));
+    T_SAYS(field_of(ask(web, "GET /s?a=b", ""), "Location"), "/s/?a=b");
+    T_SAYS(body_of(ask(web, "GET http://a", "")), "<top>");
     T_SAYS(body_of(ask(web, "GET /sub/", "")), "<sub>");
     T_HAS(field_of(ask(web, "GET /sub/", ""), "Content-Type"), "text/html");
     T_SAYS(body_of(ask(web, "GET /s/sub//", "")), "<sub>");
@@ -206,6 +216,9 @@ FILES_TEST(folders_show_their_index, .head_bytes = 0)
     /* Never to another host. */
     T_SAYS(field_of(ask(web, "GET //sub", ""), "Location"), "/sub/");
     T_SAYS(field_of(ask(web, "GET ///s/../sub", ""), "Location"), "/s/../sub/");
+    T_SAYS(field_of(ask(web, "GET /\\evil.com/files/sub", ""), "Location"),
+           "/%5Cevil.com/files/sub/");
+    T_SAYS(field_of(ask(web, "GET /\\evil.com/files", ""), "Location"), "/%5Cevil.com/files/");
     T_STATUS(404, ask(web, "GET /empty/", ""));
     T_STATUS(404, ask(web, "GET /a.txt/", ""));
     T_STATUS(404, ask(web, "GET /a.txt/b", ""));
@@ -363,6 +376,41 @@ FILES_TEST(conditions_are_kept, .head_bytes = 0)
     T_SAYS(body_of(ask(web, "GET /a.txt", more)), "changed");
 }
 
+/* A cache that keeps them would answer others with them, who have set no condition. */
+FILES_TEST(refusals_are_not_to_be_kept, .head_bytes = 0)
+{
+    T_SAYS(field_of(ask(web, "GET /age/a.txt", ""), "Cache-Control"), "max-age=60");
+    const char *answer = ask(web, "GET /age/a.txt", "Range: bytes=0-1\r\n");
+    T_STATUS(206, answer);
+    T_SAYS(field_of(answer, "Cache-Control"), "max-age=60");
+    answer = ask(web, "GET /age/a.txt", "If-None-Match: *\r\n");
+    T_STATUS(304, answer);
+    T_SAYS(field_of(answer, "Cache-Control"), "max-age=60");
+    answer = ask(web, "GET /age/a.txt", "If-Match: \"x\"\r\n");
+    T_STATUS(412, answer);
+    T_SAYS(field_of(answer, "Cache-Control"), "");
+    answer = ask(web, "GET /age/a.txt", "Range: bytes=10-\r\n");
+    T_STATUS(416, answer);
+    T_SAYS(field_of(answer, "Cache-Control"), "");
+    T_SAYS(field_of(answer, "Content-Range"), "bytes */10");
+}
+
+/* They are about what the client has of the resource, which is not what a POST is answered with. */
+FILES_TEST(conditions_are_for_get_and_head_alone, .head_bytes = 0)
+{
+    static const char *const conditions[] = {
+        "If-None-Match: *\r\n",
+        "If-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT\r\n",
+        "If-Match: \"x\"\r\n",
+        "If-Unmodified-Since: Mon, 01 Jan 2001 00:00:00 GMT\r\n",
+    };
+    for (size_t i = 0; i < sizeof conditions / sizeof *conditions; i++) {
+        const char *answer = ask(web, "POST /done", conditions[i]);
+        cr_expect(t_status(answer) == 200, "%s: %s", conditions[i], answer);
+        cr_expect_str_eq(body_of(answer), "secret");
+    }
+}
+
 FILES_TEST(a_program_answers_with_any_file, .head_bytes = 0)
 {
     const char *answer = ask(web, "GET /secret", "Range: bytes=0-2\r\n");
@@ -465,4 +513,44 @@ FILES_TEST(no_descriptors_are_503_and_none_is_lost, .head_bytes = 0)
     t_tell(&stream, T_REQUEST("GET /a.txt"));
     T_STATUS(200, t_hear(&stream));
     weft_stream_close(&stream);
+}
+
+/* ---- Without openat2 ------------------------------------------------------------------------- */
+
+/* From here on this process has a kernel that knows it not, or a container that forbids it. */
+static void
+forbid_openat2(unsigned error)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat2, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {.len = sizeof filter / sizeof filter[0], .filter = filter};
+    cr_assert(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+    cr_assert(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == 0);
+    cr_assert(syscall(SYS_openat2, AT_FDCWD, ".", NULL, 0) < 0 && errno == (int)error);
+}
+
+static void
+serve_without_openat2(unsigned error)
+{
+    begin_folder();
+    forbid_openat2(error);
+    t_run_loops(a_file_is_sent_with_what_is_known_of_it_files_task, NULL, 1);
+    t_run_loops(folders_show_their_index_files_task, NULL, 1);
+    t_run_loops(nothing_leads_out_of_the_folder_files_task, NULL, 1);
+    t_run_loops(a_program_answers_with_any_file_files_task, NULL, 1);
+    end_folder();
+}
+
+Test(http_files, are_served_by_an_old_kernel_too)
+{
+    serve_without_openat2(ENOSYS);
+}
+
+Test(http_files, are_served_where_openat2_is_forbidden_too)
+{
+    serve_without_openat2(EPERM);
 }

@@ -149,3 +149,30 @@ LOOPS_TEST(http_log, a_full_disk_drops_lines_and_nobody_waits, 1)
     cr_assert(t_logged("access log: "), "%s", t_log_text);
     T_OK(web.rc);
 }
+
+/* A limit for the size of files takes the place of a disk that is full, and then is not. */
+LOOPS_TEST(http_log, a_line_that_was_cut_by_a_full_disk_spoils_no_other, 1)
+{
+    struct t_web web;
+    struct rlimit old, small;
+    begin_file();
+    signal(SIGXFSZ, SIG_IGN);
+    t_web_begin(&web, &(weft_http_server_options){.access_log = path});
+    cr_assert(getrlimit(RLIMIT_FSIZE, &old) == 0);
+    small = (struct rlimit){.rlim_cur = 50, .rlim_max = old.rlim_max};
+    t_log_begin();
+    cr_assert(setrlimit(RLIMIT_FSIZE, &small) == 0);
+    weft_ignore(t_talk(&web, T_LAST_REQUEST("GET /hello?lost")));
+    T_UNTIL(t_web_stats(&web).log_dropped == 1);
+    cr_assert(setrlimit(RLIMIT_FSIZE, &old) == 0);
+    weft_ignore(t_talk(&web, T_LAST_REQUEST("GET /hello?kept")));
+    t_web_end(&web);
+    weft_set_log(NULL, NULL);
+    end_file();
+    char *half = text, *at = strchr(text, '\n');
+    cr_assert(at != NULL && strlen(half) > 50 && at - half == 50, "%s", text);
+    at++;
+    char *line = next_line(&at);
+    cr_assert(line != NULL && next_line(&at) == NULL);
+    cr_assert_str_eq(line, "127.0.0.1 - - [] \"GET /hello?kept HTTP/1.1\" 200 5 \"-\" \"-\"");
+}

@@ -114,6 +114,30 @@ WEB_TEST(http_requests, bodies_and_requests_alternate_in_a_pipeline, 0)
                T_OK_TEXT("7", "ignored") T_LAST_TEXT("5", "hello"));
 }
 
+WEB_TEST(http_requests, a_long_pipeline_lets_others_run, 0)
+{
+    enum { REQUESTS = 6000 };
+    static const char one[] = "GET /hello HTTP/1.1\r\nHost:\r\n\r\n";
+    weft_buf all = {0};
+    for (int i = 0; i < REQUESTS; i++)
+        T_OK(weft_buf_append(&all, one, sizeof one - 1));
+    int raw = t_web_raw(web);
+    ssize_t n =
+        send(raw, all.data, all.len, MSG_DONTWAIT); /* as much as the kernel takes at once */
+    cr_assert(n > 3000 * (ssize_t)(sizeof one - 1), "%zd", n);
+    unsigned most = 0, last = 0;
+    while (last < 3000) {
+        T_OK(weft_yield());
+        unsigned now = __atomic_load_n(&t_seen.handled, __ATOMIC_RELAXED);
+        if (now - last > most)
+            most = now - last;
+        last = now;
+    }
+    cr_assert(most <= 512, "%u requests before anybody else had a turn", most);
+    close(raw);
+    weft_buf_free(&all);
+}
+
 WEB_TEST(http_requests, an_answer_goes_out_before_the_next_head_is_whole, 0)
 {
     weft_stream stream;
@@ -472,6 +496,55 @@ WEB_TEST(http_requests, views_stay_while_a_body_is_read, .routes = looking)
 }
 
 /* ---- Slow ones ------------------------------------------------------------------------------ */
+
+/* A body in which each byte is the same, as somebody sends it who wants to be taken for another. */
+static int
+look_before(weft_http_exchange *x, void *arg)
+{
+    weft_bytes method = weft_http_request_method_text(x), path = weft_http_request_path(x),
+               query = weft_http_request_query(x), host = weft_http_request_host(x),
+               who = weft_http_request_header(x, "Authorization"),
+               name = weft_http_request_param(x, "name"), key, value;
+    weft_buf body = {0};
+    (void)arg;
+    t_seen.handled++;
+    cr_assert(weft_http_request_header_at(x, 1, &key, &value));
+    int rc = t_note(weft_http_request_read_all(x, &body, SIZE_MAX / 2));
+    bool whole = rc == 0 && body.len == 100000;
+    weft_buf_free(&body);
+    if (rc < 0)
+        return rc;
+    body = (weft_buf){0};
+    T_OK(weft_buf_printf(
+        &body, "%d %.*s %.*s %.*s %.*s %.*s %.*s %.*s=%.*s", whole, (int)method.len,
+        (const char *)method.data, (int)path.len, (const char *)path.data, (int)query.len,
+        (const char *)query.data, (int)host.len, (const char *)host.data, (int)who.len,
+        (const char *)who.data, (int)name.len, (const char *)name.data, (int)key.len,
+        (const char *)key.data, (int)value.len, (const char *)value.data));
+    rc = weft_http_reply(x, 200, T_TEXT, body.data, body.len);
+    weft_buf_free(&body);
+    return rc;
+}
+
+static const weft_http_route looking_before[] = {{"PUT /{name}", look_before, NULL},
+                                                 {NULL, NULL, NULL}};
+
+WEB_TEST(http_requests, views_taken_before_a_body_is_read_stay, .routes = looking_before)
+{
+    static const char head[] = "PUT /bob?q=1 HTTP/1.1\r\nHost: host:1\r\nAuthorization: me\r\n"
+                               "Content-Length: 100000\r\n\r\n";
+    static char body[100000];
+    weft_stream stream;
+    memset(body, 'E', sizeof body);
+    t_dial(web, &stream);
+    for (unsigned i = 1; i <= 3; i++) {
+        t_tell(&stream, head);
+        T_UNTIL(t_seen.handled == i);
+        T_OK(weft_stream_write_all(&stream, body, sizeof body, NULL));
+        T_SAYS(t_hear(&stream), T_OK_TEXT("45", "1 PUT /bob q=1 host:1 me bob Authorization=me"));
+    }
+    weft_stream_close(&stream);
+}
 
 WEB_TEST(http_requests, a_slow_head_is_408, .head_timeout = WEFT_MS(150))
 {

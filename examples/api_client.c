@@ -654,7 +654,10 @@ main(void)
     /* jansson's parser calls itself for each level of a document, 2,048 at most: some 160 KiB of
      * stack, that a stranger's document may ask for. */
     int rc = weft_run(run, NULL, &(weft_options){.loops = 1, .stack_size = 256 << 10});
-    if (rc < 0)
-        fprintf(stderr, "api_client: %s. %s\n", weft_strerror(rc), weft_error_text());
+    if (rc < 0) {
+        const char *detail = weft_error_text();
+        fprintf(stderr, "api_client: %s%s%s\n", weft_strerror(rc), *detail != '\0' ? ". " : "",
+                detail);
+    }
     return rc < 0;
 }

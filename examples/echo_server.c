@@ -53,8 +53,15 @@ int
 main(int argc, char **argv)
 {
     const char *anywhere[] = {"127.0.0.1:0", NULL};
+    if (argc > 1 && argv[1][0] == '-') {
+        fprintf(stderr, "usage: echo_server [ADDRESS]...\n");
+        return 2;
+    }
     int rc = weft_run(run_server, argc > 1 ? (void *)(argv + 1) : (void *)anywhere, NULL);
-    if (rc < 0)
-        fprintf(stderr, "echo_server: %s. %s\n", weft_strerror(rc), weft_error_text());
+    if (rc < 0) {
+        const char *detail = weft_error_text();
+        fprintf(stderr, "echo_server: %s%s%s\n", weft_strerror(rc), *detail != '\0' ? ". " : "",
+                detail);
+    }
     return rc < 0;
 }

@@ -16,6 +16,7 @@
 
 static unsigned n_files, n_failed;
 static unsigned long long n_bytes;
+static struct stat copy_status; /* of the tree that is made */
 
 static int
 copy_blocks(weft_file *in, weft_file *out)
@@ -69,6 +70,20 @@ copy_file(const char *path, const char *target)
     return rc;
 }
 
+/* A folder of the tree. The copy may be made within the tree: copied itself it would have no end,
+ * so it is left out, which 1 says. */
+static int
+make_folder(const char *path, const char *target, weft_walk *walk)
+{
+    struct stat status;
+    int rc = weft_path_stat(path, WEFT_LINKS_KEEP, &status);
+    if (rc == 0 && status.st_dev == copy_status.st_dev && status.st_ino == copy_status.st_ino) {
+        weft_walk_skip(walk);
+        return 1;
+    }
+    return rc < 0 ? rc : weft_path_mkdir(target, 0, 1);
+}
+
 static int
 copy(void *arg)
 {
@@ -77,23 +92,26 @@ copy(void *arg)
     weft_walk walk;
     weft_walk_entry entry;
     int rc = weft_path_stat(names[1], WEFT_LINKS_FOLLOW, &status);
-    if (rc == 0 && !S_ISDIR(status.st_mode))
+    if (rc == 0 && !S_ISDIR(status.st_mode)) {
         rc = copy_file(names[1], names[2]);
-    else if (rc == 0 && (rc = weft_path_mkdir(names[2], 0, 1)) == 0 &&
-             (rc = weft_walk_open(&walk, names[1], &(weft_walk_options){.sorted = 1})) == 0) {
+        n_failed = rc < 0;
+    } else if (rc == 0 && (rc = weft_path_mkdir(names[2], 0, 1)) == 0 &&
+               (rc = weft_path_stat(names[2], WEFT_LINKS_FOLLOW, &copy_status)) == 0 &&
+               (rc = weft_walk_open(&walk, names[1], &(weft_walk_options){.sorted = 1})) == 0) {
         while ((rc = weft_walk_next(&walk, &entry)) > 0) {
             const char *below = entry.path + strlen(names[1]);
             rc = entry.error;
             if (snprintf(target, sizeof target, "%s/%s", names[2], below) >= (int)sizeof target)
                 rc = -ENAMETOOLONG;
             else if (rc == 0 && entry.kind == WEFT_ENTRY_DIR)
-                rc = weft_path_mkdir(target, 0, 1);
+                rc = make_folder(entry.path, target, &walk);
             else if (rc == 0)
                 rc = copy_file(entry.path, target);
             if (rc == -ECANCELED)
                 break;
-            if (rc < 0) {
-                fprintf(stderr, "%s: %s\n", entry.path, weft_strerror(rc));
+            if (rc != 0) {
+                fprintf(stderr, "%s: %s\n", entry.path,
+                        rc > 0 ? "not copied into itself" : weft_strerror(rc));
                 n_failed++;
             }
         }

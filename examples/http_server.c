@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <weft.h>
 
@@ -22,7 +23,9 @@ static const char help[] =
     "  --help         this text\n"
     "\n"
     "An ADDRESS is 127.0.0.1:8080 (the default), [::1]:8080, or unix:/path.\n"
-    "GET /, GET /hello/{name}, POST /sum, POST /echo, GET /count/{n}.\n";
+    "GET /, GET /hello/{name}, POST /sum, POST /echo (up to 1 MiB), GET /count/{n}.\n"
+    "SIGTERM and Ctrl-C end it. Exit status: 0 then; 1 when it could not serve; 2 for wrong\n"
+    "arguments.\n";
 
 static struct {
     const char *const *listen;
@@ -179,11 +182,16 @@ read_options(int argc, char **argv)
         {"folder", required_argument, NULL, 'f'}, {"tls", required_argument, NULL, 't'},
         {"log", required_argument, NULL, 'l'},    {"grace", required_argument, NULL, 'g'},
         {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
+    struct stat status;
     char *end;
     for (int c; (c = getopt_long(argc, argv, "", known, NULL)) != -1;) {
         switch (c) {
         case 'f':
             options.folder = optarg;
+            if (stat(optarg, &status) < 0 || !S_ISDIR(status.st_mode)) {
+                fprintf(stderr, "http_server: --folder must be a folder, got '%s'\n", optarg);
+                exit(2);
+            }
             break;
         case 't':
             options.tls = optarg;
@@ -215,7 +223,10 @@ main(int argc, char **argv)
 {
     read_options(argc, argv);
     int rc = weft_run(run, NULL, NULL);
-    if (rc < 0)
-        fprintf(stderr, "http_server: %s. %s\n", weft_strerror(rc), weft_error_text());
+    if (rc < 0) {
+        const char *detail = weft_error_text();
+        fprintf(stderr, "http_server: %s%s%s\n", weft_strerror(rc), *detail != '\0' ? ". " : "",
+                detail);
+    }
     return rc < 0;
 }

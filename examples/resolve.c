@@ -3,12 +3,15 @@
  *
  * asyncio: gather() of loop.getaddrinfo(). resolve [-d] NAME...; with -d the DNS is asked from the
  * loop itself (libweft-dns), else getaddrinfo(3) on threads.
+ * Exit status 0; 1 when a name was not found, or trouble; 2 for wrong arguments.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <weft.h>
+
+static bool all_found = true;
 
 struct name {
     const char *host;
@@ -33,7 +36,7 @@ static void
 print(struct name *name)
 {
     if (name->rc < 0)
-        printf("%s: %s (%s)\n", name->host, weft_strerror(name->rc), name->why);
+        fprintf(stderr, "resolve: %s. %s\n", weft_strerror(name->rc), name->why);
     for (size_t i = 0; i < name->found.n; i++) {
         char text[WEFT_ADDRESS_TEXT];
         printf("%s: %s\n", name->host,
@@ -67,8 +70,10 @@ look_all_up(void *arg)
         weft_group_spawn(&group, look_up, &names[i]);
     }
     int rc = weft_group_close(&group);
-    for (size_t i = 0; names != NULL && i < n; i++)
+    for (size_t i = 0; names != NULL && i < n; i++) {
         print(&names[i]);
+        all_found = all_found && names[i].rc == 0;
+    }
     free(names);
     weft_dns_free(dns);
     return rc;
@@ -77,9 +82,15 @@ look_all_up(void *arg)
 int
 main(int argc, char **argv)
 {
-    (void)argc;
+    if (argc < 2 || (argv[1][0] == '-' && (strcmp(argv[1], "-d") != 0 || argc < 3))) {
+        fprintf(stderr, "usage: resolve [-d] NAME...\n");
+        return 2;
+    }
     int rc = weft_run(look_all_up, argv + 1, &(weft_options){.loops = 1});
-    if (rc < 0)
-        fprintf(stderr, "resolve: %s. %s\n", weft_strerror(rc), weft_error_text());
-    return rc < 0;
+    if (rc < 0) {
+        const char *detail = weft_error_text();
+        fprintf(stderr, "resolve: %s%s%s\n", weft_strerror(rc), *detail != '\0' ? ". " : "",
+                detail);
+    }
+    return rc < 0 || !all_found;
 }

@@ -50,7 +50,10 @@ main(int argc, char **argv)
         return 2;
     }
     int rc = weft_run(talk, argv + 1, &(weft_options){.loops = 1});
-    if (rc < 0)
-        fprintf(stderr, "tcp_client: %s. %s\n", weft_strerror(rc), weft_error_text());
+    if (rc < 0) {
+        const char *detail = weft_error_text();
+        fprintf(stderr, "tcp_client: %s%s%s\n", weft_strerror(rc), *detail != '\0' ? ". " : "",
+                detail);
+    }
     return rc < 0;
 }

@@ -71,7 +71,10 @@ main(int argc, char **argv)
     if (rc == 0)
         rc = weft_run(talk, &wish, &(weft_options){.loops = 1});
     weft_tls_context_unref(wish.context);
-    if (rc < 0)
-        fprintf(stderr, "tls_client: %s. %s\n", weft_strerror(rc), weft_error_text());
+    if (rc < 0) {
+        const char *detail = weft_error_text();
+        fprintf(stderr, "tls_client: %s%s%s\n", weft_strerror(rc), *detail != '\0' ? ". " : "",
+                detail);
+    }
     return rc < 0;
 }

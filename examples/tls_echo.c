@@ -86,7 +86,10 @@ main(int argc, char **argv)
         return 2;
     }
     int rc = weft_run(run_server, argv + 1, &(weft_options){.loops = 1});
-    if (rc < 0)
-        fprintf(stderr, "tls_echo: %s. %s\n", weft_strerror(rc), weft_error_text());
+    if (rc < 0) {
+        const char *detail = weft_error_text();
+        fprintf(stderr, "tls_echo: %s%s%s\n", weft_strerror(rc), *detail != '\0' ? ". " : "",
+                detail);
+    }
     return rc < 0;
 }

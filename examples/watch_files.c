@@ -23,8 +23,12 @@ watch(const char *path)
     if (rc < 0)
         return rc;
     rc = weft_notify_add(&notify, path, WEFT_NOTIFY_RECURSIVE);
+    if (rc < 0) {
+        weft_notify_close(&notify);
+        return rc;
+    }
     weft_notify_event event;
-    while (rc == 0 && (rc = weft_notify_next(&notify, &event)) == 0) {
+    while ((rc = weft_notify_next(&notify, &event)) == 0) {
         const char *at = event.path != NULL ? event.path : "away";
         printf("%-10s %s%s%s%s\n", kinds[event.kind], event.from != NULL ? event.from : "",
                event.from != NULL ? " -> " : "", at, event.is_directory ? "/" : "");
@@ -85,9 +89,14 @@ main_task(void *arg)
 int
 main(int argc, char **argv)
 {
-    (void)argc;
+    if (argc > 2 || (argc == 2 && argv[1][0] == '-')) {
+        fprintf(stderr, "usage: watch_files [PATH]\n");
+        return 2;
+    }
     int rc = weft_run(main_task, argv, NULL);
-    if (rc < 0)
-        fprintf(stderr, "watch_files: %s\n", weft_strerror(rc));
+    if (rc < 0 && rc != -ECANCELED) {
+        const char *detail = weft_error_text();
+        fprintf(stderr, "watch_files: %s\n", *detail != '\0' ? detail : weft_strerror(rc));
+    }
     return rc < 0 && rc != -ECANCELED;
 }

@@ -31,14 +31,16 @@ static const char help[] =
     "  --ignore-robots    do not ask for robots.txt\n"
     "  --loops N          loops and their threads (default 1)\n"
     "  --json FILE        all pages and figures as JSON; \"-\": to standard output, alone\n"
-    "  --verbose          a line for each page as it ends\n"
+    "  --verbose          a line for each page as it ends; with --json - to standard error\n"
     "  --quiet            neither progress nor summary\n"
     "  --demo             crawl a small site that the program serves itself\n"
     "  --help             this text\n"
     "\n"
-    "Pages of type text/html are read for links. Failures that may pass are time-outs, refused "
-    "and\n"
-    "broken connections, and the statuses 429, 500, 502, 503 and 504; Retry-After is honoured.\n"
+    "Pages of type text/html are read for links. Failures that may pass are time-outs, refused\n"
+    "and broken connections, a want of descriptors, and the statuses 429, 500, 502, 503 and 504;\n"
+    "Retry-After is honoured. Redirects that go round in a circle, or more than 10 in a row, are "
+    "a\n"
+    "failure.\n"
     "Ctrl-C ends the crawl with the summary so far; a second one ends the program.\n"
     "\n"
     "Exit status: 0 all pages were fetched; 1 the start page could not be had, or trouble; 2 "
@@ -67,12 +69,14 @@ number(const char *name, const char *text, unsigned min, unsigned max)
     return (unsigned)value;
 }
 
+/* Digits, and perhaps a point and more of them. */
 static weft_time
 seconds(const char *name, const char *text, double min)
 {
     char *end;
     double value = strtod(text, &end);
-    if (!(*text >= '0' && *text <= '9') || *end != '\0' || !(value >= min && value <= SECONDS_MAX))
+    bool plain = *text >= '0' && *text <= '9' && strspn(text, "0123456789.") == strlen(text);
+    if (!plain || *end != '\0' || value < min || value > SECONDS_MAX)
         refuse("--%s must be %g to %d seconds, got '%s'", name, min, SECONDS_MAX, text);
     return (weft_time)(value * 1e9);
 }

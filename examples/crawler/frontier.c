@@ -199,6 +199,15 @@ enqueue(struct frontier *f, struct page *page)
     weft_cond_notify(&f->changed);
 }
 
+/* Along redirects; of those that are noted none goes round in a circle. */
+static bool
+leads_to(const struct page *page, const struct page *end)
+{
+    while (page != NULL && page != end)
+        page = page->to;
+    return page != NULL;
+}
+
 static int
 add(struct frontier *f, struct page *from, const char *url, bool redirected)
 {
@@ -224,8 +233,11 @@ add(struct frontier *f, struct page *from, const char *url, bool redirected)
     } else if (page != NULL && page->state == PAGE_QUEUED && depth < page->depth) {
         page->depth = depth; /* there is a shorter way */
     }
-    if (redirected)
+    if (redirected && page != NULL) {
+        if (leads_to(page, from))
+            return -ELOOP;
         from->to = page;
+    }
     return 0;
 }
 

@@ -78,7 +78,7 @@ void frontier_close(struct frontier *frontier);
 
 /*
  * Takes in what a page leads to: normalised URLs, each with a zero byte behind it. `from` is NULL
- * for the start page. Returns 0 or -ENOMEM.
+ * for the start page. Returns 0; -ENOMEM; -ELOOP when it redirects to where it was redirected from.
  */
 int frontier_add(struct frontier *frontier, struct page *from, const weft_buf *urls,
                  bool redirected);

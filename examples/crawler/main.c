@@ -7,6 +7,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "demo.h"
 #include "frontier.h"
@@ -35,10 +36,15 @@ fetch(struct lane *lane, struct page *page)
     int rc = outcome.rc == -ECANCELED ? outcome.rc : 0;
     if (outcome.rc == 0)
         rc = frontier_add(frontier, page, &leads.urls, leads.redirect);
+    if (rc == -ELOOP) {
+        outcome.rc = rc;
+        outcome.detail = strdup("its redirects lead back to it");
+        rc = 0;
+    }
     weft_buf_free(&leads.urls);
     frontier_done(frontier, page, &outcome);
     if (lane->crawl->args.verbose && outcome.rc != -ECANCELED)
-        report_page(page);
+        report_page(page, report_is_alone(&lane->crawl->args) ? stderr : stdout);
     return rc;
 }
 
@@ -135,31 +141,41 @@ crawl_all(void *arg)
     return rc;
 }
 
+/* Everything that is said in the end. */
+static int
+report(const struct crawl *crawl, FILE *json, weft_time took, bool interrupted)
+{
+    int rc = json != NULL ? report_json(&crawl->frontier, json, took, interrupted) : 0;
+    if (!crawl->args.quiet && !report_is_alone(&crawl->args))
+        report_summary(&crawl->frontier, took, interrupted);
+    if (fflush(stdout) != 0 || ferror(stdout))
+        rc = rc < 0 ? rc : weft_error_note(-EIO, "standard output cannot be written");
+    return rc;
+}
+
 int
 main(int argc, char **argv)
 {
     static struct crawl crawl;
+    FILE *json = NULL;
     args_read(&crawl.args, argc, argv);
     int rc = frontier_open(&crawl.frontier, &crawl.args);
     if (rc < 0) {
         fprintf(stderr, "crawler: %s\n", weft_strerror(rc));
         return EXIT_TROUBLE;
     }
+    rc = report_json_open(&crawl.args, &json); /* before the work, which may take hours */
     weft_time begun = weft_now();
-    rc = weft_run(crawl_all, &crawl, &(weft_options){.loops = crawl.args.loops});
-    weft_time took = weft_now() - begun;
-    bool interrupted = rc == -ECANCELED, json_alone = false;
-    if (rc == 0 || interrupted) {
-        rc = 0;
-        if (crawl.args.json != NULL) {
-            json_alone = crawl.args.json[0] == '-' && crawl.args.json[1] == '\0';
-            rc = report_json(&crawl.frontier, took, interrupted);
-        }
-        if (!crawl.args.quiet && !json_alone)
-            report_summary(&crawl.frontier, took, interrupted);
+    if (rc == 0)
+        rc = weft_run(crawl_all, &crawl, &(weft_options){.loops = crawl.args.loops});
+    bool interrupted = rc == -ECANCELED;
+    if (rc == 0 || interrupted)
+        rc = report(&crawl, json, weft_now() - begun, interrupted);
+    if (rc < 0) {
+        const char *detail = weft_error_text();
+        fprintf(stderr, "crawler: %s%s%s\n", weft_strerror(rc), *detail != '\0' ? ". " : "",
+                detail);
     }
-    if (rc < 0)
-        fprintf(stderr, "crawler: %s. %s\n", weft_strerror(rc), weft_error_text());
     int status = rc < 0 ? EXIT_TROUBLE : report_exit_status(&crawl.frontier, interrupted);
     frontier_close(&crawl.frontier);
     free(crawl.args.start);

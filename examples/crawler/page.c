@@ -143,7 +143,7 @@ worth_another(int rc, void *arg)
     (void)arg;
     return rc == -EAGAIN || rc == -ETIMEDOUT || rc == -ECONNREFUSED || rc == -ECONNRESET ||
            rc == -EPIPE || rc == -EHOSTUNREACH || rc == -ENETUNREACH || rc == WEFT_E_END ||
-           rc == WEFT_E_NAME_AGAIN;
+           rc == WEFT_E_NAME_AGAIN || rc == -EMFILE || rc == -ENFILE;
 }
 
 /* Ends with a status, or with outcome.rc < 0 and the detail. */

@@ -15,6 +15,13 @@
 #define PROBLEMS_MAX 20
 #define PROGRESS_EVERY WEFT_MS(200)
 
+/* ELOOP is of symbolic links elsewhere. */
+static const char *
+reason(int rc)
+{
+    return rc == -ELOOP ? "redirects without end" : weft_strerror(rc);
+}
+
 /* ---- While it goes on ----------------------------------------------------------------------- */
 
 int
@@ -46,7 +53,7 @@ what_became_of(const struct page *page, char *text, size_t size)
         snprintf(text, size, "%d", o->status);
         return text;
     case PAGE_FAILED:
-        return weft_strerror(o->rc);
+        return reason(o->rc);
     case PAGE_EXCLUDED:
         return "excluded";
     default:
@@ -55,12 +62,12 @@ what_became_of(const struct page *page, char *text, size_t size)
 }
 
 void
-report_page(const struct page *page)
+report_page(const struct page *page, FILE *file)
 {
     char text[16];
-    printf("%-4s %8" PRIu64 " bytes %6.0f ms  %s\n", what_became_of(page, text, sizeof text),
-           page->outcome.bytes, (double)page->outcome.took / 1e6, page->url);
-    fflush(stdout);
+    fprintf(file, "%-4s %8" PRIu64 " bytes %6.0f ms  %s\n", what_became_of(page, text, sizeof text),
+            page->outcome.bytes, (double)page->outcome.took / 1e6, page->url);
+    fflush(file);
 }
 
 /* ---- In the end ----------------------------------------------------------------------------- */
@@ -150,7 +157,7 @@ print_errors(struct page **pages, size_t n)
         if (!head)
             printf("\nErrors\n");
         head = true;
-        printf("  %9" PRIu64 "  %s\n", same, weft_strerror(pages[i]->outcome.rc));
+        printf("  %9" PRIu64 "  %s\n", same, reason(pages[i]->outcome.rc));
     }
 }
 
@@ -256,7 +263,7 @@ page_json(const struct page *page)
     if (o->cut)
         rc |= json_object_set_new(json, "cut", json_true());
     if (failed)
-        rc |= json_object_set_new(json, "error", json_string(weft_strerror(o->rc)));
+        rc |= json_object_set_new(json, "error", json_string(reason(o->rc)));
     /* What others say may be no UTF-8, which JSON has to be. */
     if (failed && o->detail != NULL)
         weft_ignore(json_object_set_new(json, "detail", json_string(o->detail)));
@@ -292,22 +299,42 @@ whole_json(const struct frontier *f, weft_time took, bool interrupted)
     return json;
 }
 
-int
-report_json(const struct frontier *f, weft_time took, bool interrupted)
+bool
+report_is_alone(const struct args *args)
 {
-    bool out = strcmp(f->args->json, "-") == 0;
+    return args->json != NULL && strcmp(args->json, "-") == 0;
+}
+
+static int
+not_written(const struct args *args, int rc)
+{
+    return weft_error_note(rc, "%s cannot be written",
+                           report_is_alone(args) ? "standard output" : args->json);
+}
+
+int
+report_json_open(const struct args *args, FILE **ret_file)
+{
+    *ret_file = NULL;
+    if (args->json != NULL)
+        *ret_file = report_is_alone(args) ? stdout : fopen(args->json, "we");
+    return args->json != NULL && *ret_file == NULL ? not_written(args, -errno) : 0;
+}
+
+int
+report_json(const struct frontier *f, FILE *file, weft_time took, bool interrupted)
+{
     json_t *json = whole_json(f, took, interrupted);
+    int rc = 0;
     if (json == NULL)
-        return weft_error_note(-ENOMEM, "no memory for the JSON");
-    FILE *file = out ? stdout : fopen(f->args->json, "w");
-    int rc = file == NULL ? -errno : 0;
-    if (rc == 0 && (json_dumpf(json, file, JSON_INDENT(1) | JSON_REAL_PRECISION(6)) < 0 ||
-                    putc('\n', file) == EOF))
-        rc = -EIO;
-    if (file != NULL && (out ? fflush(file) : fclose(file)) != 0 && rc == 0)
-        rc = -errno;
+        rc = weft_error_note(-ENOMEM, "no memory for the JSON");
+    else if (json_dumpf(json, file, JSON_INDENT(1) | JSON_REAL_PRECISION(6)) < 0 ||
+             putc('\n', file) == EOF)
+        rc = not_written(f->args, -EIO);
+    if ((file == stdout ? fflush(file) : fclose(file)) != 0 && rc == 0)
+        rc = not_written(f->args, -errno);
     json_decref(json);
-    return rc < 0 ? weft_error_note(rc, "%s cannot be written", f->args->json) : 0;
+    return rc;
 }
 
 int

@@ -276,7 +276,9 @@ main(int argc, char **argv)
         feed.args.lag = 1; /* so that something is missed */
     }
     int rc = weft_run(run, &feed, &options);
-    if (rc < 0)
-        fprintf(stderr, "feed: %s. %s\n", weft_strerror(rc), weft_error_text());
+    if (rc < 0) {
+        const char *detail = weft_error_text();
+        fprintf(stderr, "feed: %s%s%s\n", weft_strerror(rc), *detail != '\0' ? ". " : "", detail);
+    }
     return rc < 0;
 }

@@ -410,6 +410,15 @@ run_quit(struct session *s)
     return 0;
 }
 
+/* A web page that was made to talk to this port sends one of these: what follows, which may be of
+ * somebody's choice, is not looked at. */
+static int
+run_http(struct session *s)
+{
+    s->quit = true;
+    return 0;
+}
+
 static int
 run_select(struct session *s)
 {
@@ -498,6 +507,8 @@ static const struct command commands[] = {
     {"client", -2, run_client},
     {"select", 2, run_select},
     {"quit", -1, run_quit},
+    {"post", -1, run_http},
+    {"host:", -1, run_http},
 };
 #define N_COMMANDS (sizeof commands / sizeof commands[0])
 

@@ -236,7 +236,9 @@ main(int argc, char **argv)
         store_free(kv.store);
     }
     free(kv.counts);
-    if (rc < 0)
-        fprintf(stderr, "kv: %s. %s\n", weft_strerror(rc), weft_error_text());
+    if (rc < 0) {
+        const char *detail = weft_error_text();
+        fprintf(stderr, "kv: %s%s%s\n", weft_strerror(rc), *detail != '\0' ? ". " : "", detail);
+    }
     return rc < 0;
 }

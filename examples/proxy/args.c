@@ -127,9 +127,14 @@ check(const struct args *args)
         refuse("--backend-ca needs --backend-tls");
     if (args->n_alpn > 0 && args->cert == NULL)
         refuse("--alpn needs --cert");
-    for (unsigned i = 0; i < args->n_backends && args->backend_tls; i++)
-        if (args_host(args->backends[i], host, sizeof host) == NULL)
-            refuse("--backend-tls needs a host in --backend, got '%s'", args->backends[i]);
+    for (unsigned i = 0; i < args->n_backends; i++) {
+        const char *where = args->backends[i];
+        bool host_and_port = args_host(where, host, sizeof host) != NULL;
+        if (!host_and_port && strncmp(where, "unix:", 5) != 0)
+            refuse("--backend must be host:port, address:port or unix:/path, got '%s'", where);
+        if (!host_and_port && args->backend_tls)
+            refuse("--backend-tls needs a host in --backend, got '%s'", where);
+    }
 }
 
 void

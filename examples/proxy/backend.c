@@ -139,7 +139,8 @@ backend_failed(struct backends *backends, struct backend *b, bool probe, int rc)
         b->again = weft_now() + b->back_off;
     pthread_mutex_unlock(&backends->lock);
     if (was_up)
-        fprintf(stderr, "proxy: backend %s is down: %s. %s\n", b->where, weft_strerror(rc), why);
+        fprintf(stderr, "proxy: backend %s is down: %s%s%s\n", b->where, weft_strerror(rc),
+                *why != '\0' ? ". " : "", why);
 }
 
 /* ---- Connecting ----------------------------------------------------------------------------- */

@@ -10,7 +10,7 @@
 
 #include "relay.h"
 
-#define FDS_OF_OUR_OWN 256 /* loops, listeners, files; a connection takes two */
+#define FDS_OF_OUR_OWN 256 /* at most: loops, listeners, files; a connection takes two */
 
 static int
 print_now_and_then(void *arg)
@@ -30,10 +30,12 @@ fit_connections(struct args *args)
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
     getrlimit(RLIMIT_NOFILE, &files);
-    rlim_t room = files.rlim_cur > FDS_OF_OUR_OWN + 2 ? (files.rlim_cur - FDS_OF_OUR_OWN) / 2 : 1;
+    rlim_t half = files.rlim_cur / 2;
+    rlim_t room = (files.rlim_cur - (half < FDS_OF_OUR_OWN ? half : FDS_OF_OUR_OWN)) / 2;
     if (room < args->connections_max) {
-        fprintf(stderr, "proxy: %llu descriptors are enough for %llu connections\n",
-                (unsigned long long)files.rlim_cur, (unsigned long long)room);
+        room = room > 0 ? room : 1;
+        fprintf(stderr, "proxy: %llu descriptors are enough for %llu connection%s\n",
+                (unsigned long long)files.rlim_cur, (unsigned long long)room, room > 1 ? "s" : "");
         args->connections_max = (unsigned)room;
     }
 }
@@ -50,6 +52,17 @@ print_addresses(const struct args *args, const weft_server *server)
                named ? weft_address_format(&address, text, sizeof text) : args->listen[i]);
     }
     fflush(stdout);
+}
+
+/* Connections are counted by how they ended; this is what concerns all of them. */
+static void
+on_error(void *arg, weft_stream *connection, int rc)
+{
+    (void)arg;
+    if (connection == NULL) {
+        const char *detail = weft_error_text();
+        fprintf(stderr, "proxy: %s\n", *detail != '\0' ? detail : weft_strerror(rc));
+    }
 }
 
 static int
@@ -85,6 +98,7 @@ serve(void *arg)
         weft_server_new(&server, &(weft_server_options){.listen = args->listen,
                                                         .serve = relay_serve,
                                                         .arg = proxy,
+                                                        .on_error = on_error,
                                                         .max_connections = args->connections_max,
                                                         .grace = args->grace,
                                                         .handover = args->handover});
@@ -116,8 +130,10 @@ main(int argc, char **argv)
                                 .alpn = proxy.args.n_alpn > 0 ? proxy.args.alpn : NULL});
     if (rc == 0)
         rc = weft_run(serve, &proxy, &(weft_options){.loops = proxy.args.loops});
-    if (rc < 0)
-        fprintf(stderr, "proxy: %s. %s\n", weft_strerror(rc), weft_error_text());
+    if (rc < 0) {
+        const char *detail = weft_error_text();
+        fprintf(stderr, "proxy: %s%s%s\n", weft_strerror(rc), *detail != '\0' ? ". " : "", detail);
+    }
     weft_tls_context_unref(proxy.tls);
     backends_close(&proxy.backends);
     return rc < 0;

@@ -437,7 +437,9 @@ weft__listen_open(struct weft__listen *set, const weft_server_options *options, 
     for (const char *const *text = options->listen; *text != NULL; text++) {
         int rc = open_one(set, options, *text, n, heir);
         if (rc < 0) {
-            if (rc != WEFT_E_ADDRESS && rc != -ENOENT && rc != -EINVAL)
+            bool said = rc == WEFT_E_ADDRESS || rc == -EINVAL ||
+                        (rc == -ENOENT && strncmp(*text, "fd:", 3) == 0);
+            if (!said)
                 weft_error_note(rc, "cannot listen at '%s': %s", *text, weft_strerror(rc));
             give_up(set);
             return rc;

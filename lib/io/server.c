@@ -147,11 +147,12 @@ serve_successors(void *arg)
     }
     if (rc != -ECANCELED && rc != -ETIMEDOUT) {
         const weft_server_options *options = &server->options;
+        weft_error_note(rc, "no successor can take over at '%s': %s", server->handover,
+                        weft_strerror(rc));
         if (options->on_error != NULL)
             options->on_error(options->arg, NULL, rc);
         else
-            weft_log(WEFT_LOG_ERROR, "server: no successor can take over at '%s': %s",
-                     server->handover, weft_strerror(rc));
+            weft_log(WEFT_LOG_ERROR, "server: %s", weft_error_text());
     }
     return 0;
 }

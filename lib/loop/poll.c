@@ -17,6 +17,8 @@
 #include "base/mem.h"
 #include "loop/loop_priv.h"
 
+#define BASE_FDS 3 /* what a base of libevent takes: its epoll descriptor, two for signals */
+
 struct weft__poll {
     struct event_base *base;
     struct weft__bell *bell;
@@ -62,6 +64,19 @@ base_new(void)
     return base;
 }
 
+/* libevent ends the process when it has its epoll descriptor and gets none for its signals. So what
+ * it takes is asked for before, and given back; another thread may still be quicker. */
+static int
+try_descriptors(int fd)
+{
+    int taken[BASE_FDS], n = 0, rc = 0;
+    while (n < BASE_FDS && (rc = weft__sys_dup(fd)) >= 0)
+        taken[n++] = rc;
+    while (n > 0)
+        weft__sys_close(taken[--n]);
+    return rc < 0 ? rc : 0;
+}
+
 int
 weft__poll_open(struct weft__poll **ret_poll, struct weft__bell *bell, struct event_base *own)
 {
@@ -74,10 +89,12 @@ weft__poll_open(struct weft__poll **ret_poll, struct weft__bell *bell, struct ev
         goto fail_poll;
     }
     weft__store(&bell->fd, rc); /* pairs with the load in bell_wake, as do the stores below */
+    rc = own == NULL ? try_descriptors(rc) : 0;
     errno = 0;
-    poll->base = own != NULL ? own : base_new();
+    poll->base = own != NULL ? own : rc == 0 ? base_new() : NULL;
     if (poll->base == NULL) {
-        rc = errno != 0 ? -errno : -ENOMEM;
+        if (rc == 0)
+            rc = errno != 0 ? -errno : -ENOMEM;
         weft_error_note(rc, "the poller of a loop: libevent gave no base: %s", weft_strerror(rc));
         goto fail_bell;
     }

@@ -72,6 +72,7 @@ check "--max-pages over 2^64" refuses "--max-pages must be 1 to 1000000, got '18
 check "--retries 1.5" refuses "--retries must be 0 to 100, got '1.5'" --retries 1.5
 check "--timeout 0" refuses "--timeout must be 0.001 to 86400 seconds, got '0'" --timeout 0
 check "--timeout nan" refuses "--timeout must be 0.001 to 86400 seconds, got 'nan'" --timeout nan
+check "--timeout 0x10" refuses "--timeout must be 0.001 to 86400 seconds, got '0x10'" --timeout 0x10
 check "--delay soon" refuses "--delay must be 0 to 86400 seconds, got 'soon'" --delay soon
 check "--user-agent with a line end" refuses "--user-agent must be without control characters" \
     --user-agent $'a\nb'
@@ -126,9 +127,21 @@ quiet() {
         grep -q '"over_limit": 0' "$work/json"
 }
 
-json_cannot_be_written() {
-    crawl 1 --demo --json "$work/none/json" &&
+json_cannot_be_written() { # which is known before anything is fetched
+    crawl 1 --demo --json "$work/none/json" && [ ! -s "$work/got" ] &&
         grep -q "crawler: no such file or directory. $work/none/json cannot be written" "$work/err"
+}
+
+json_alone() { # whatever else is asked for
+    crawl 3 --demo --verbose --json - && [ "$(head -c 1 "$work/got")" = "{" ] &&
+        grep -q '^404 .*http://demo.example/missing$' "$work/err"
+}
+
+output_is_full() {
+    local status=0
+    timeout 20 "$crawler" --demo >/dev/full 2>"$work/err" || status=$?
+    cat "$work/err"
+    [ "$status" -eq 1 ] && grep -q 'standard output cannot be written$' "$work/err"
 }
 
 verbose() {
@@ -157,6 +170,8 @@ check "--timeout" too_slow
 check "--max-pages" limited
 check "--quiet --json FILE" quiet
 check "--json that cannot be written" json_cannot_be_written
+check "--json - and --verbose" json_alone
+check "a full disk under the report" output_is_full
 check "--verbose" verbose
 if command -v script >/dev/null; then
     check "progress on a terminal" shows_progress
@@ -262,10 +277,12 @@ start_nginx() {
 whole_site() { # ARGUMENT...
     : >"$work/access.log"
     crawl 3 "http://127.0.0.1:$port" --depth 100 --retries 4 --same-host "$@" || return
-    # 200 pages, the index, 3 limited ones, a picture, 3 redirects, a dead link
-    has 'fetched 209' && has 'redirects of these 3' && has 'failed 1' && has 'excluded 1 by robots.txt' &&
+    # 200 pages, the index, 3 limited ones, a picture, 2 redirects, a dead link; a broken page, and
+    # a redirect that goes back to where it came from
+    has 'fetched 208' && has 'redirects of these 2' && has 'failed 2' && has 'excluded 1 by robots.txt' &&
         has '205 200 OK' && has '1 404 Not Found' && has '1 301 Moved Permanently' &&
         has '404: http://127.0.0.1:[0-9]+/dead.html' &&
+        has 'redirects without end: http://127.0.0.1:[0-9]+/round/2' &&
         has 'the stream ended before what was to be read: http://127.0.0.1:[0-9]+/broken' || return
     # Each page was asked for once.
     local twice

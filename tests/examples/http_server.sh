@@ -69,6 +69,7 @@ check "an option that is none" complains 2 "unrecognized option" --nope
 check "an option without its value" complains 2 "requires an argument" --folder
 check "a grace that is no number" complains 2 "--grace must be 1 to 3600000, got 'soon'" --grace soon
 check "a grace that is too short" complains 2 "--grace must be 1 to 3600000, got '0'" --grace 0
+check "a folder that is none" complains 2 "--folder must be a folder, got '/none'" --folder /none
 check "an address that is none" complains 1 "ends in a colon and a port" nowhere
 check "a certificate that is not there" complains 1 "no such file" --tls "$work/none" 127.0.0.1:0
 check "a certificate that is none" complains 1 "TLS failed" --tls "$work/pem" 127.0.0.1:0

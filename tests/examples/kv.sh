@@ -217,6 +217,8 @@ raw=(
     '*1\r\n$4\r\nPINGxx*1\r\n$4\r\nQUIT\r\n'
     '*2\r\n$3\r\nGET\r\n:1\r\n'
     'BOGUS "a\\r\\nb"\r\nQUIT\r\n'
+    'POST / HTTP/1.1\r\nHost: here\r\n\r\nFLUSHALL\r\n'
+    'Host: here\r\nPING\r\n'
 )
 
 raw_agrees() { # BYTES

@@ -604,6 +604,8 @@ check "an empty name in ALPN" refuses 2 \
 check "TLS without a host" refuses 2 \
     "proxy: --backend-tls needs a host in --backend, got 'unix:/x'" --listen :0 \
     --backend unix:/x --backend-tls
+check "a backend that is no place" refuses 2 \
+    "proxy: --backend must be host:port, address:port or unix:/path, got 'x'" --listen :0 --backend x
 check "a bad balance" refuses 2 "proxy: --balance must be round-robin or least, got 'x'" --balance x
 check "a bad number" refuses 2 "proxy: --max-connections must be 1 to 1000000, got '0'" \
     --max-connections 0

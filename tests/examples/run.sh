@@ -151,6 +151,13 @@ copies_a_tree() {
         grep -q '^3 files, 1000010 bytes' "$work/got"
 }
 
+copies_into_itself() { # the tree, but not the copy within
+    complains 1 "tree/a/inner: not copied into itself" \
+        file_copy "$work/tree" "$work/tree/a/inner" &&
+        cmp "$work/tree/a/large" "$work/tree/a/inner/a/large" &&
+        [ ! -e "$work/tree/a/inner/a/inner/a" ] && rm -r "$work/tree/a/inner"
+}
+
 copies_a_file() {
     timeout 20 "$bin/file_copy" "$work/tree/a/large" "$work/large" &&
         cmp "$work/tree/a/large" "$work/large"
@@ -164,6 +171,7 @@ for source in "$root"/examples/*.c; do
     file_copy)
         check "file_copy of a tree" copies_a_tree
         check "file_copy of a file" copies_a_file
+        check "file_copy of a tree into itself" copies_into_itself
         check "file_copy of nothing" complains 1 "no such file" file_copy "$work/none" "$work/no"
         check "file_copy without arguments" complains 2 usage file_copy
         ;;
@@ -174,7 +182,16 @@ for source in "$root"/examples/*.c; do
         check "http_get without a server" complains 1 refused http_get http://127.0.0.1:1/
         check "http_get with a bad URL" complains 1 URL http_get "not a url"
         ;;
-    resolve) check resolve prints resolve.out resolve 127.0.0.1 ::1 2001:db8::1 ;;
+    resolve)
+        check resolve prints resolve.out resolve 127.0.0.1 ::1 2001:db8::1
+        check "resolve without arguments" complains 2 usage resolve
+        check "resolve of no name" complains 1 "resolve: " resolve "not a name"
+        ;;
+    watch_files)
+        check watch_files prints watch_files.out watch_files
+        check "watch_files of nothing" complains 1 "no such file" watch_files "$work/none"
+        check "watch_files with an option" complains 2 usage watch_files --what
+        ;;
     tls_client)
         if command -v openssl >/dev/null; then
             check "a certificate is made" make_certificate
@@ -201,6 +218,9 @@ for source in "$root"/examples/*.c; do
         check "tcp_client with a bad address" complains 1 "ends in a colon" tcp_client here hello
         check "tcp_client without arguments" complains 2 usage tcp_client
         check "echo_server and tcp_client on a Unix socket" unix_echo
+        check "echo_server with an option" complains 2 usage echo_server --what
+        check "echo_server where it cannot be" complains 1 "'unix:$work/none/s'" \
+            echo_server "unix:$work/none/s"
         ;;
     *) check "$name" prints "$name.out" "$name" ;;
     esac

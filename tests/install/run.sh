@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # run.sh - installs and builds programs outside against it with pkg-config, one for each library: as
-# C11 and as C++17, shared and static. Each library needs what it says and no more. Uninstalling
-# must leave no file. The last line is "N passed, N failed".
+# C11 and as C++17, shared and static. Each library needs what it says and no more, and what the
+# documents show compiles. Uninstalling must leave no file. The last line is "N passed, N failed".
 set -u
 
 : "${MAKE:=make}"
@@ -149,6 +149,7 @@ check "libweft loads no TLS, HTTP or DNS" loads_none_of weft 'libssl|libcrypto|l
 check "libweft-dns loads no TLS or HTTP" loads_none_of weft-dns 'libssl|libcrypto|libcurl'
 check "libweft-tls loads no HTTP or DNS" loads_none_of weft-tls 'libcurl|libcares'
 check "the tools find their libraries, and need no more" tools
+check "the C in README.md and docs compiles" "$(dirname "$0")/snippets.sh" "$prefix"
 check "make install with DESTDIR" into_destdir
 check "make uninstall leaves nothing" nothing_left
 

@@ -97,3 +97,36 @@ LOOPS_TEST(listen, a_server_that_hangs_up_is_not_besieged, 1)
     weft_fd_close(&rude.listener);
     T_OK(weft_path_remove_tree(folder));
 }
+
+/* Several may be asked for: which one it was is not to be guessed. */
+LOOPS_TEST(listen, a_place_that_cannot_be_is_named, 1)
+{
+    weft_server *server;
+    T_ERR(-ENOENT,
+          weft_server_new(&server, &(weft_server_options){
+                                       .listen = (const char *const[]){"unix:/no/folder/s", NULL},
+                                       .serve = t_serve_echo}));
+    cr_assert(strstr(weft_error_text(), "'unix:/no/folder/s'") != NULL, "%s", weft_error_text());
+}
+
+static void
+note_trouble(void *arg, weft_stream *connection, int rc)
+{
+    weft_server **server = arg;
+    cr_assert(connection == NULL);
+    T_ERR(-ENOENT, rc);
+    cr_assert(strstr(weft_error_text(), "at '/no/folder/hand'") != NULL, "%s", weft_error_text());
+    weft_server_stop(*server, WEFT_SERVER_GRACE);
+}
+
+LOOPS_TEST(listen, a_hand_over_that_cannot_be_is_named, 1)
+{
+    weft_server *server;
+    T_OK(weft_server_new(&server, &(weft_server_options){.listen = t_anywhere(),
+                                                         .serve = t_serve_echo,
+                                                         .arg = &server,
+                                                         .on_error = note_trouble,
+                                                         .handover = "/no/folder/hand"}));
+    T_OK(weft_server_run(server));
+    weft_server_free(server);
+}

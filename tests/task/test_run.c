@@ -5,6 +5,7 @@
 #include <event2/event.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <weft/executor.h>
@@ -255,6 +256,31 @@ Test(run, no_system_call_that_fails_leaves_anything_behind)
         torture.from_on = true;
         cr_assert(t_torture_run(&torture) >= 3);
     }
+}
+
+/* One more each time, until it is enough for two loops. */
+static void
+run_with_few_descriptors(void)
+{
+    struct rlimit files;
+    bool refused = false;
+    int rc = -EMFILE;
+    getrlimit(RLIMIT_NOFILE, &files);
+    for (files.rlim_cur = 3; rc == -EMFILE && files.rlim_cur < files.rlim_max; files.rlim_cur++) {
+        setrlimit(RLIMIT_NOFILE, &files);
+        rc = weft_run(run_a_little, NULL, &(weft_options){.loops = 2});
+        refused = refused || rc == -EMFILE;
+    }
+    _exit(rc == 0 && refused ? 0 : 2);
+}
+
+/* libevent, left to itself, says so and calls exit(3). */
+Test(run, too_few_descriptors_are_a_result)
+{
+    char text[1024];
+    int status = t_child_run(run_with_few_descriptors, text, sizeof text);
+    cr_assert_str_eq(text, "");
+    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %#x", status);
 }
 
 /* ---- Closing -------------------------------------------------------------------------------- */

@@ -46,6 +46,15 @@ system_error(weft_http_call *call, int otherwise)
                : otherwise;
 }
 
+/* Then what came back is at fault, not what was asked for. */
+static bool
+request_sent(weft_http_call *call)
+{
+    long sent = 0;
+    curl_easy_getinfo(call->easy, CURLINFO_REQUEST_SIZE, &sent);
+    return sent > 0;
+}
+
 int
 weft__client_result_of(weft_http_call *call, CURLcode code)
 {
@@ -56,8 +65,8 @@ weft__client_result_of(weft_http_call *call, CURLcode code)
     switch (code) {
     case CURLE_OK:
         return 0;
-    case CURLE_OUT_OF_MEMORY:
-        return -ENOMEM;
+    case CURLE_OUT_OF_MEMORY: /* curl's word for a line beyond its own limit, too */
+        return request_sent(call) && !call->head_done ? WEFT_E_HTTP_LARGE : -ENOMEM;
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_RESOLVE_PROXY:
         return WEFT_E_NAME;
@@ -78,11 +87,8 @@ weft__client_result_of(weft_http_call *call, CURLcode code)
     case CURLE_URL_MALFORMAT:
         return WEFT_E_URL;
     case CURLE_UNSUPPORTED_PROTOCOL:
-    case CURLE_WEIRD_SERVER_REPLY: {
-        long sent = 0; /* then what came back was at fault, not what was asked for */
-        curl_easy_getinfo(call->easy, CURLINFO_REQUEST_SIZE, &sent);
-        return sent > 0 ? WEFT_E_HTTP : WEFT_E_URL;
-    }
+    case CURLE_WEIRD_SERVER_REPLY:
+        return request_sent(call) ? WEFT_E_HTTP : WEFT_E_URL;
     case CURLE_BAD_CONTENT_ENCODING:
         return WEFT_E_HTTP;
     default:

@@ -30,11 +30,12 @@ collect(struct shard *shard)
         }
         if (call->fail && rc == WEFT_E_CURL && call->head_done)
             snprintf(call->text, sizeof call->text, "the status is %d", call->head.status);
-        else if (rc < 0 && rc == call->failure) /* of which curl says that a write failed */
+        else if (rc == WEFT_E_HTTP_LARGE)
             snprintf(call->text, sizeof call->text, "%s",
-                     rc != WEFT_E_HTTP_LARGE ? ""
-                     : call->head_done       ? "the body is over the limit of the request"
-                                             : "the head of the response is too large");
+                     call->head_done ? "the body is over the limit of the request"
+                                     : "the head of the response is too large");
+        else if (rc < 0 && rc == call->failure) /* of which curl says that a write failed */
+            call->text[0] = '\0';
         else if (rc < 0 && call->text[0] == '\0')
             snprintf(call->text, sizeof call->text, "%s", curl_easy_strerror(code));
         weft__client_end_call(call, rc);

@@ -251,6 +251,16 @@ t_serve_one(struct t_peer *peer)
         peer->close = true;
         return 0;
     }
+    if (strcmp(path, "/endless") == 0) { /* a line of the head */
+        char piece[8192];
+        memset(piece, 'x', sizeof piece - 1);
+        piece[sizeof piece - 1] = '\0';
+        peer->close = true;
+        int rc = t_say(peer, "HTTP/1.1 200 OK\r\nX: ");
+        for (int i = 0; i < 25 && rc == 0; i++)
+            rc = t_say(peer, piece);
+        return rc;
+    }
     if (strcmp(path, "/garbage") == 0) {
         peer->close = true;
         return t_say(peer, "this is no HTTP\r\n\r\n");

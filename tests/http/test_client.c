@@ -228,6 +228,8 @@ HTTP_TEST(broken_responses_have_their_errors)
     fails(client, &(weft_http_request){.url = t_url(server, "/cut")}, WEFT_E_END);
     fails(client, &(weft_http_request){.url = t_url(server, "/reset")}, -ECONNRESET);
     fails(client, &(weft_http_request){.url = t_url(server, "/garbage")}, WEFT_E_HTTP);
+    fails(client, &(weft_http_request){.url = t_url(server, "/endless")}, WEFT_E_HTTP_LARGE);
+    cr_assert(strstr(weft_error_text(), "head") != NULL, "%s", weft_error_text());
     fails(client, &(weft_http_request){.url = "http://weft.invalid/"}, WEFT_E_NAME);
     expect(client, &(weft_http_request){.url = t_url(server, "/hello")}, 200, "hello");
 }

@@ -228,11 +228,22 @@ watch(const weft_procpool *pool, int operation, int fd, uint32_t events, uint64_
                                &(struct epoll_event){.events = events, .data.u64 = tag});
 }
 
+/* Before a descriptor is closed: a fork of the program may hold a copy, and as long as one does,
+ * epoll would go on to tell of it, to whoever has the slot by then. */
+static void
+unwatch(const weft_procpool *pool, int fd)
+{
+    if (fd >= 0)
+        (void)epoll_ctl(pool->epoll, EPOLL_CTL_DEL, fd, NULL); /* no fault: it only takes away */
+}
+
 /* Hangs up. The child ends by itself, or is killed when its patience is over. */
 static void
 slot_hang_up(weft_procpool *pool, struct slot *slot, weft_time patience)
 {
-    /* The helper has closed its copy of the socket, and a closed socket is watched no more. */
+    unwatch(pool, slot->child.socket);
+    /* Copies of the socket do not keep the end of file from the child. */
+    (void)shutdown(slot->child.socket, SHUT_RDWR);
     weft__sys_close(slot->child.socket);
     slot->child.socket = -1;
     weft__frame_in_reset(&slot->in);
@@ -379,6 +390,8 @@ slot_dead(weft_procpool *pool, struct slot *slot)
     bool told = slot->told, used = slot->used;
     pid_t pid = slot->child.pid;
 
+    unwatch(pool, slot->child.socket);
+    unwatch(pool, slot->child.pidfd);
     int status = 0;
     int rc = weft__child_end(&slot->child, &status);
     weft__frame_in_reset(&slot->in);
@@ -408,6 +421,7 @@ slot_start(weft_procpool *pool, struct slot *slot)
         rc = watch(pool, EPOLL_CTL_ADD, child.pidfd, EPOLLIN, tag_of(pool, slot, true));
     if (rc < 0) {
         int status;
+        unwatch(pool, child.socket);
         weft_ignore(weft__child_end(&slot->child, &status));
         *slot = (struct slot){0};
         return rc;
@@ -477,8 +491,10 @@ turn_deadlines(weft_procpool *pool, weft_time now)
             slot_dead(pool, slot);
         } else if (slot->state == SLOT_ENDING && slot->give_up <= now) {
             weft_ignore(weft__sys_pidfd_kill(slot->child.pidfd));
-            if (slot->told && slot->verdict == 0)
-                weft__fetch_add(&pool->stats.killed, 1); /* would not go at the close */
+            if (slot->told && slot->verdict == 0) { /* would not go at the close */
+                weft__fetch_add(&pool->stats.killed, 1);
+                slot->verdict = -ECANCELED; /* it counts once */
+            }
             slot->give_up = now + KILL_PATIENCE;
             weft_procpool_call *call = slot->call;
             slot->call = NULL;

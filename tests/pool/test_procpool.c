@@ -119,6 +119,15 @@ open_descriptors(void)
     return bits;
 }
 
+/* What a job has printed is flushed at the end of its child, unless that one was killed. */
+static ssize_t
+goodbye(void *cookie, const char *text, size_t len)
+{
+    (void)cookie, (void)text;
+    weft__fetch_add(&page->arrived, 1);
+    return (ssize_t)len;
+}
+
 static int
 handler(weft_bytes request, weft_buf *reply)
 {
@@ -136,6 +145,11 @@ handler(weft_bytes request, weft_buf *reply)
         quick_exit(0);
     case '3':
         _exit(3);
+    case 'b': { /* will say goodbye when it leaves by itself */
+        FILE *f = fopencookie(NULL, "w", (cookie_io_functions_t){.write = goodbye});
+        (void)fputc('!', f);
+        return 0;
+    }
     case 'c': /* closes its socket, but lives */
         (void)close(3);
         for (;;)
@@ -535,6 +549,53 @@ Test(procpool, a_child_that_ends_in_any_other_way_costs_its_call)
             crashed++;
         }
     pool_close_with_bystander(pool, crashed);
+}
+
+/* A process that was forked from this one has copies of all descriptors, as any fork of the
+ * program's own has until it calls exec. */
+static pid_t
+holder_start(void)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (;;)
+            (void)pause();
+    }
+    return pid;
+}
+
+static void
+holder_end(pid_t pid)
+{
+    cr_assert_eq(kill(pid, SIGKILL), 0);
+    cr_assert_eq(waitpid(pid, NULL, 0), pid);
+}
+
+Test(procpool, copies_of_the_descriptors_of_a_dead_child_do_not_hurt_the_next)
+{
+    weft_procpool *pool = pool_open(1);
+    T_OK(run(pool, "e"));
+    pid_t holder = holder_start();
+    for (int i = 0; i < 3; i++) {
+        T_ERR(-EOWNERDEAD, run(pool, "k"));
+        T_OK(run(pool, "e"));
+    }
+    cr_assert_eq(stats_of(pool).crashed, 3u);
+    cr_assert_eq(stats_of(pool).started, 4u);
+    holder_end(holder);
+    pool_close(pool);
+}
+
+Test(procpool, copies_of_its_socket_do_not_keep_a_child_from_leaving)
+{
+    weft_procpool *pool = pool_open(1);
+    T_OK(run(pool, "b"));
+    pid_t holder = holder_start();
+    weft_procpool_free(pool, WEFT_CANCEL, 0);
+    cr_assert_eq(weft__load(&page->arrived), 1u, "the child was killed");
+    holder_end(holder);
+    t_leak_end();
 }
 
 Test(procpool, under_load_each_call_has_its_own_outcome)
@@ -1044,11 +1105,11 @@ be_another(void)
 
 /* ---- The parent's end ------------------------------------------------------------------------*/
 
-static void
-kill_a_parent(const char *mode)
+/* Starts this program as another, with which it shares the page. The file is to be removed. */
+static pid_t
+another_start(const char *mode, char path[64])
 {
-    char path[64];
-    snprintf(path, sizeof path, "/tmp/weft-test-%d", (int)getpid());
+    snprintf(path, 64, "/tmp/weft-test-%d", (int)getpid());
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     cr_assert_geq(fd, 0);
     cr_assert_eq(ftruncate(fd, sizeof *page), 0);
@@ -1056,12 +1117,20 @@ kill_a_parent(const char *mode)
     close(fd);
     setenv("T_PROCPOOL_PAGE", path, 1);
     setenv("T_PROCPOOL_MODE", mode, 1);
+    pid_t pid;
+    cr_assert_eq(
+        posix_spawn(&pid, self(), NULL, NULL, (char *[]){(char *)(uintptr_t)mode, NULL}, environ),
+        0);
+    return pid;
+}
+
+static void
+kill_a_parent(const char *mode)
+{
     /* Orphans come to us, so that they can be counted. */
     cr_assert_eq(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
-    pid_t parent;
-    cr_assert_eq(posix_spawn(&parent, self(), NULL, NULL, (char *[]){(char *)(uintptr_t)mode, NULL},
-                             environ),
-                 0);
+    char path[64];
+    pid_t parent = another_start(mode, path);
     bool at_work = SOON(weft__load(&page->arrived) == 4);
     cr_assert_eq(kill(parent, SIGKILL), 0);
     int64_t begin = weft__sys_monotonic();

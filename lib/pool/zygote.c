@@ -256,6 +256,27 @@ threads_run(void)
     return true;
 }
 
+/* Both ends above the standard descriptors, which a child keeps as they are: where the parent has
+ * none of these, what a job prints would arrive as a message. */
+static int
+ends_open(int ends[2])
+{
+    int rc = weft__sys_socketpair(AF_UNIX, SOCK_SEQPACKET, ends);
+    for (int i = 0; rc >= 0 && i < 2; i++) {
+        if (ends[i] > 2)
+            continue;
+        int moved = weft__sys_dup_above(ends[i], 3);
+        if (moved < 0) {
+            weft__sys_close(ends[0]);
+            weft__sys_close(ends[1]);
+            return moved;
+        }
+        weft__sys_close(ends[i]);
+        ends[i] = moved;
+    }
+    return rc;
+}
+
 static int
 helper_start(void)
 {
@@ -270,21 +291,15 @@ helper_start(void)
                       ".processes to weft_run, open the workers before it, or set .exec to "
                       "weft-worker");
     int ends[2];
-    int rc = weft__sys_socketpair(AF_UNIX, SOCK_SEQPACKET, ends);
+    int rc = ends_open(ends);
     if (rc < 0)
         return rc;
-    /* Where 1 and 2 are closed, the helper would keep our own end as its standard output. */
-    int ours = weft__sys_dup_above(ends[0], 3);
-    if (ours < 0) {
-        rc = ours;
-        goto fail_ends;
-    }
     (void)fflush(NULL); /* or a child that prints would print our text again */
     pid_t parent = getpid();
     pid_t pid = weft__sys_fork();
     if (pid < 0) {
         rc = pid;
-        goto fail_ours;
+        goto fail_ends;
     }
     if (pid == 0) {
         /* A Ctrl-C is for the parent, which then ends its children in good order. */
@@ -298,18 +313,15 @@ helper_start(void)
     if (rc < 0) {
         (void)kill(pid, SIGKILL);
         (void)waitpid(pid, NULL, 0);
-        goto fail_ours;
+        goto fail_ends;
     }
-    weft__sys_close(ends[0]);
     weft__sys_close(ends[1]);
     zygote.owner = parent;
     zygote.pid = pid;
     zygote.pidfd = pidfd;
-    zygote.socket = ours;
+    zygote.socket = ends[0];
     return 0;
 
-fail_ours:
-    weft__sys_close(ours);
 fail_ends:
     weft__sys_close(ends[0]);
     weft__sys_close(ends[1]);

@@ -150,6 +150,10 @@ handler(weft_bytes request, weft_buf *reply)
         (void)fputc('!', f);
         return 0;
     }
+    case 'o': /* prints */
+        weft_ignore(write(1, "out", 3));
+        weft_ignore(write(2, "err", 3));
+        return 0;
     case 'c': /* closes its socket, but lives */
         (void)close(3);
         for (;;)
@@ -1086,6 +1090,25 @@ parent_main(bool exec)
         (void)pause();
 }
 
+/* A parent without standard input, output and error, whose jobs print. */
+static void
+bare_main(void)
+{
+    page_map(open(getenv("T_PROCPOOL_PAGE"), O_RDWR | O_CLOEXEC));
+    for (int fd = 0; fd <= 2; fd++)
+        (void)close(fd);
+    weft_procpool *pool = NULL;
+    if (weft_procpool_new(&pool, &(weft_procpool_options){.width = 1, .handler = handler}) < 0)
+        _exit(1);
+    bool well = true;
+    for (int i = 0; i < 3; i++) {
+        well &= run(pool, "o") == 0;
+        well &= run(pool, "k") == -EOWNERDEAD;
+    }
+    weft_procpool_free(pool, WEFT_DRAIN, WEFT_FOREVER);
+    _exit(well ? 0 : 1);
+}
+
 /* Before main: instead of the tests, what the environment says. */
 __attribute__((constructor)) static void
 be_another(void)
@@ -1099,6 +1122,8 @@ be_another(void)
         (void)weft_procpool_serve(3, handler);
     } else if (strncmp(mode, "parent", 6) == 0) {
         parent_main(strcmp(mode, "parent of programs") == 0);
+    } else if (strcmp(mode, "bare") == 0) {
+        bare_main();
     }
     _exit(0);
 }
@@ -1122,6 +1147,16 @@ another_start(const char *mode, char path[64])
         posix_spawn(&pid, self(), NULL, NULL, (char *[]){(char *)(uintptr_t)mode, NULL}, environ),
         0);
     return pid;
+}
+
+Test(procpool, jobs_may_print_though_the_parent_has_no_standard_output)
+{
+    char path[64];
+    pid_t pid = another_start("bare", path);
+    int status;
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    (void)unlink(path);
+    cr_assert_eq(status, 0, "%x", (unsigned)status);
 }
 
 static void

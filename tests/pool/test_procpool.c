@@ -618,19 +618,29 @@ Test(procpool, under_load_each_call_has_its_own_outcome)
     pool_close(pool);
 }
 
+/* How many children a process of one thread has, zombies too, and one of them. */
+static unsigned
+children_of(pid_t pid, pid_t *ret_one)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)pid, (int)pid);
+    FILE *f = fopen(path, "re");
+    cr_assert_not_null(f);
+    unsigned n = 0;
+    for (int one; fscanf(f, "%d", &one) == 1; n++)
+        *ret_one = one;
+    fclose(f);
+    return n;
+}
+
 Test(procpool, without_its_helper_it_fails_and_does_not_hang)
 {
     weft_procpool *pool = pool_open(2);
     struct t_call t = call_of("l");
     T_OK(weft_procpool_submit(pool, &t.call));
     cr_assert(SOON(weft__load(&page->arrived) == 1));
-    char path[64];
-    snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
-    FILE *f = fopen(path, "re");
-    int helper = 0;
-    cr_assert_not_null(f);
-    cr_assert_eq(fscanf(f, "%d", &helper), 1);
-    fclose(f);
+    pid_t helper;
+    cr_assert_eq(children_of(getpid(), &helper), 1u);
     cr_assert_eq(kill(helper, SIGKILL), 0);
     T_ERR(-EOWNERDEAD, result_of(&t));
     T_ERR(-EOWNERDEAD, run(pool, "e"));
@@ -1218,6 +1228,29 @@ Test(procpool, survives_any_failing_allocation)
 {
     page_open();
     t_torture(WEFT__TORTURE_ALLOC, a_short_life, NULL);
+}
+
+/* A child that the helper has forked, and whose descriptors then did not arrive. */
+Test(procpool, no_child_is_left_to_the_helper_whichever_system_call_fails)
+{
+    weft_procpool *pool = pool_open(1);
+    pid_t helper, child;
+    cr_assert_eq(children_of(getpid(), &helper), 1u);
+    for (uint64_t k = 1, n = k; n >= k && k < 200; k++) {
+        T_ERR(-EOWNERDEAD, run(pool, "k"));
+        weft__torture_arm(WEFT__TORTURE_SYSCALL, k, false, ENOMEM);
+        (void)run(pool, "e");
+        (void)run(pool, "k");
+        (void)run(pool, "e");
+        n = weft__torture_disarm(WEFT__TORTURE_SYSCALL);
+        cr_assert(SOON(run(pool, "e") == 0)); /* unless it refuses for a moment */
+        unsigned n_children = 0;
+        cr_assert(SOON((run(pool, "k"), run(pool, "e"),
+                        (n_children = children_of(helper, &child)) == stats_of(pool).children)),
+                  "after call %llu of %llu there are %u", (unsigned long long)k,
+                  (unsigned long long)n, n_children);
+    }
+    pool_close(pool);
 }
 
 Test(procpool, survives_any_failing_system_call)

@@ -187,6 +187,7 @@ helper_load(const struct command *command, int socket)
     if (is_code((uintptr_t)command->load)) {
         answer.rc = command->load(command->file);
         (void)snprintf(answer.text, sizeof answer.text, "%s", weft_error_text());
+        (void)fflush(NULL); /* or each child would print it again at its end */
     }
     weft_ignore(answer_send(socket, &answer, NULL, 0));
 }

@@ -121,11 +121,18 @@ open_descriptors(void)
 
 /* What a job has printed is flushed at the end of its child, unless that one was killed. */
 static ssize_t
-goodbye(void *cookie, const char *text, size_t len)
+page_write(void *cookie, const char *text, size_t len)
 {
     (void)cookie, (void)text;
     weft__fetch_add(&page->arrived, 1);
     return (ssize_t)len;
+}
+
+static void
+print_to_page(void)
+{
+    FILE *f = fopencookie(NULL, "w", (cookie_io_functions_t){.write = page_write});
+    (void)fputc('!', f);
 }
 
 static int
@@ -145,11 +152,9 @@ handler(weft_bytes request, weft_buf *reply)
         quick_exit(0);
     case '3':
         _exit(3);
-    case 'b': { /* will say goodbye when it leaves by itself */
-        FILE *f = fopencookie(NULL, "w", (cookie_io_functions_t){.write = goodbye});
-        (void)fputc('!', f);
+    case 'b': /* will say goodbye when it leaves by itself */
+        print_to_page();
         return 0;
-    }
     case 'o': /* prints */
         weft_ignore(write(1, "out", 3));
         weft_ignore(write(2, "err", 3));
@@ -976,6 +981,31 @@ Test(procpool, what_its_helper_loads_its_children_have)
     cr_assert_eq(t.call.reply.len, 4u);
     weft_buf_free(&t.call.reply);
     pool_close(pool);
+}
+
+static int
+load_and_print(const char *file)
+{
+    (void)file;
+    print_to_page();
+    return 0;
+}
+
+Test(procpool, what_loading_has_printed_is_printed_once)
+{
+    page_open();
+    t_leak_begin();
+    weft_procpool *pool = NULL;
+    T_OK(weft_procpool_new(&pool,
+                           &(weft_procpool_options){.width = 1,
+                                                    .handler = handler,
+                                                    .load = load_and_print,
+                                                    .files = (const char *const[]){"it", NULL}}));
+    cr_assert_eq(weft__load(&page->arrived), 1u);
+    T_OK(run(pool, "e"));
+    weft_procpool_free(pool, WEFT_DRAIN, WEFT_FOREVER);
+    cr_assert_eq(weft__load(&page->arrived), 1u);
+    t_leak_end();
 }
 
 Test(procpool, without_descriptors_for_a_child_the_waiting_call_fails)

@@ -858,9 +858,10 @@ hold_the_supervisor(weft_procpool_call *call, int result)
     on_done(call, result);
 }
 
-Test(procpool, a_close_just_before_the_supervisor_sleeps_is_seen)
+/* Runs a call; on return the supervisor is held before its sleep. */
+static void
+run_and_hold(weft_procpool *pool)
 {
-    weft_procpool *pool = pool_open(1);
     struct t_call t = call_of("e");
     t.call.done = hold_the_supervisor;
     n_naps = 0;
@@ -868,8 +869,36 @@ Test(procpool, a_close_just_before_the_supervisor_sleeps_is_seen)
     T_OK(result_of(&t));
     weft_buf_free(&t.call.reply);
     cr_assert(SOON(weft__load(&n_naps) == 1));
+}
+
+Test(procpool, a_close_just_before_the_supervisor_sleeps_is_seen)
+{
+    weft_procpool *pool = pool_open(1);
+    run_and_hold(pool);
     pool_close(pool);
     weft__store(&weft__point_hook, NULL);
+}
+
+Test(procpool, a_call_just_before_the_supervisor_sleeps_is_seen)
+{
+    weft_procpool *pool = pool_open(1);
+    run_and_hold(pool);
+    T_OK(run(pool, "e"));
+    weft__store(&weft__point_hook, NULL);
+    pool_close(pool);
+}
+
+Test(procpool, a_cancel_just_before_the_supervisor_sleeps_is_seen)
+{
+    weft_procpool *pool = pool_open(2);
+    struct t_call runs = call_of("l");
+    T_OK(weft_procpool_submit(pool, &runs.call));
+    cr_assert(SOON(weft__load(&page->arrived) == 1));
+    run_and_hold(pool);
+    weft_procpool_cancel(pool, &runs.call);
+    T_ERR(-ECANCELED, result_of(&runs));
+    weft__store(&weft__point_hook, NULL);
+    pool_close(pool);
 }
 
 Test(procpool, closing_null_does_nothing)

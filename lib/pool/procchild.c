@@ -110,7 +110,8 @@ weft__procchild_setup(int fd, pid_t parent, const char *name)
         _exit(1);
     (void)fcntl(3, F_SETFD, FD_CLOEXEC);
     close_above(3);
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    /* Stays open on exec, as it may be one of the three itself. */
+    int null = open("/dev/null", O_RDWR);
     if (null < 0)
         return;
     /* Standard input is the parent's to read. The other two exist in any case, so that no socket

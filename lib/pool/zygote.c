@@ -26,6 +26,7 @@
 
 #define FILE_BYTES_MAX 4096
 #define TEXT_BYTES WEFT__ERROR_TEXT_BYTES
+#define OWED_MAX 16 /* a child beyond this is left to the helper, and ends with it */
 
 enum command_kind { COMMAND_LOAD, COMMAND_SPAWN, COMMAND_END };
 
@@ -43,7 +44,7 @@ struct command {
 struct answer {
     unsigned number;
     int rc;
-    pid_t pid;             /* SPAWN; with it come so many descriptors: */
+    pid_t pid;             /* SPAWN, else 0; with it come so many descriptors: */
     int n_fds;             /* the socket, and a pidfd where there are such */
     int status;            /* END */
     char text[TEXT_BYTES]; /* LOAD: detail of the failure */
@@ -57,6 +58,8 @@ static struct {
     pid_t pid;
     int pidfd;
     int socket;
+    pid_t owed[OWED_MAX]; /* children nobody else knows of, which the helper has yet to end */
+    unsigned n_owed;
 } zygote = {.lock = PTHREAD_MUTEX_INITIALIZER, .pidfd = -1, .socket = -1};
 
 /* ---- Messages with two descriptors -----------------------------------------------------------*/
@@ -110,7 +113,7 @@ static void
 forget_inherited(void)
 {
     (void)pthread_mutex_init(&zygote.lock, NULL);
-    zygote.users = 0;
+    zygote.users = zygote.n_owed = 0;
     zygote.pidfd = zygote.socket = -1;
     /* weft_run_here would go on with a loop whose poller's descriptors are closed here. */
     struct weft__thread *thread = weft__thread_self();
@@ -164,6 +167,7 @@ helper_spawn(const struct command *command, int socket)
     if (answer.rc < 0) {
         (void)kill(answer.pid, SIGKILL);
         (void)waitpid(answer.pid, NULL, 0);
+        answer.pid = 0;
     }
 out:
     if (answer.rc < 0)
@@ -183,6 +187,7 @@ helper_load(const struct command *command, int socket)
     if (is_code((uintptr_t)command->load)) {
         answer.rc = command->load(command->file);
         (void)snprintf(answer.text, sizeof answer.text, "%s", weft_error_text());
+        (void)fflush(NULL); /* or each child would print it again at its end */
     }
     weft_ignore(answer_send(socket, &answer, NULL, 0));
 }
@@ -256,6 +261,27 @@ threads_run(void)
     return true;
 }
 
+/* Both ends above the standard descriptors, which a child keeps as they are: where the parent has
+ * none of these, what a job prints would arrive as a message. */
+static int
+ends_open(int ends[2])
+{
+    int rc = weft__sys_socketpair(AF_UNIX, SOCK_SEQPACKET, ends);
+    for (int i = 0; rc >= 0 && i < 2; i++) {
+        if (ends[i] > 2)
+            continue;
+        int moved = weft__sys_dup_above(ends[i], 3);
+        if (moved < 0) {
+            weft__sys_close(ends[0]);
+            weft__sys_close(ends[1]);
+            return moved;
+        }
+        weft__sys_close(ends[i]);
+        ends[i] = moved;
+    }
+    return rc;
+}
+
 static int
 helper_start(void)
 {
@@ -270,21 +296,15 @@ helper_start(void)
                       ".processes to weft_run, open the workers before it, or set .exec to "
                       "weft-worker");
     int ends[2];
-    int rc = weft__sys_socketpair(AF_UNIX, SOCK_SEQPACKET, ends);
+    int rc = ends_open(ends);
     if (rc < 0)
         return rc;
-    /* Where 1 and 2 are closed, the helper would keep our own end as its standard output. */
-    int ours = weft__sys_dup_above(ends[0], 3);
-    if (ours < 0) {
-        rc = ours;
-        goto fail_ends;
-    }
     (void)fflush(NULL); /* or a child that prints would print our text again */
     pid_t parent = getpid();
     pid_t pid = weft__sys_fork();
     if (pid < 0) {
         rc = pid;
-        goto fail_ours;
+        goto fail_ends;
     }
     if (pid == 0) {
         /* A Ctrl-C is for the parent, which then ends its children in good order. */
@@ -298,18 +318,16 @@ helper_start(void)
     if (rc < 0) {
         (void)kill(pid, SIGKILL);
         (void)waitpid(pid, NULL, 0);
-        goto fail_ours;
+        goto fail_ends;
     }
-    weft__sys_close(ends[0]);
     weft__sys_close(ends[1]);
     zygote.owner = parent;
     zygote.pid = pid;
     zygote.pidfd = pidfd;
-    zygote.socket = ours;
+    zygote.socket = ends[0];
+    zygote.n_owed = 0;
     return 0;
 
-fail_ours:
-    weft__sys_close(ours);
 fail_ends:
     weft__sys_close(ends[0]);
     weft__sys_close(ends[1]);
@@ -360,21 +378,46 @@ fds_close(int fds[2])
             weft__sys_close(fds[i]);
 }
 
+static void
+owe(pid_t pid)
+{
+    if (zygote.n_owed < OWED_MAX)
+        zygote.owed[zygote.n_owed++] = pid;
+}
+
+/* What is answered to these is older than the next answer waited for, and passed over. */
+static void
+owed_end(void)
+{
+    while (zygote.n_owed > 0) {
+        struct command command = {
+            .kind = COMMAND_END, .number = ++zygote.number, .pid = zygote.owed[zygote.n_owed - 1]};
+        if (weft__sys_send(zygote.socket, &command, sizeof command, 0) < 0)
+            return;
+        zygote.n_owed--;
+    }
+}
+
 /* One question and its answer. -EOWNERDEAD: the helper is gone, and its children with it. */
 static int
 ask(struct command *command, struct answer *ret_answer, int ret_fds[2])
 {
     (void)pthread_mutex_lock(&zygote.lock);
+    owed_end();
     command->number = ++zygote.number;
     ssize_t rc = weft__sys_send(zygote.socket, command, sizeof *command, 0);
     if (rc >= 0)
         rc = answer_receive(zygote.socket, ret_answer, ret_fds);
-    /* An older answer is one that could not be received then. A child that came with it sees the
-     * end of file and goes. */
+    else if (command->kind == COMMAND_END)
+        owe(command->pid);
+    /* An older answer is one that could not be received then, or that nobody waited for. */
     while (rc == 0 && ret_answer->number != command->number) {
         fds_close(ret_fds);
+        if (ret_answer->pid > 0)
+            owe(ret_answer->pid);
         rc = answer_receive(zygote.socket, ret_answer, ret_fds);
     }
+    owed_end();
     (void)pthread_mutex_unlock(&zygote.lock);
     if (rc == -EPIPE || rc == -ECONNRESET)
         rc = -EOWNERDEAD;

@@ -119,6 +119,22 @@ open_descriptors(void)
     return bits;
 }
 
+/* What a job has printed is flushed at the end of its child, unless that one was killed. */
+static ssize_t
+page_write(void *cookie, const char *text, size_t len)
+{
+    (void)cookie, (void)text;
+    weft__fetch_add(&page->arrived, 1);
+    return (ssize_t)len;
+}
+
+static void
+print_to_page(void)
+{
+    FILE *f = fopencookie(NULL, "w", (cookie_io_functions_t){.write = page_write});
+    (void)fputc('!', f);
+}
+
 static int
 handler(weft_bytes request, weft_buf *reply)
 {
@@ -136,6 +152,13 @@ handler(weft_bytes request, weft_buf *reply)
         quick_exit(0);
     case '3':
         _exit(3);
+    case 'b': /* will say goodbye when it leaves by itself */
+        print_to_page();
+        return 0;
+    case 'o': /* prints */
+        weft_ignore(write(1, "out", 3));
+        weft_ignore(write(2, "err", 3));
+        return 0;
     case 'c': /* closes its socket, but lives */
         (void)close(3);
         for (;;)
@@ -537,6 +560,53 @@ Test(procpool, a_child_that_ends_in_any_other_way_costs_its_call)
     pool_close_with_bystander(pool, crashed);
 }
 
+/* A process that was forked from this one has copies of all descriptors, as any fork of the
+ * program's own has until it calls exec. */
+static pid_t
+holder_start(void)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (;;)
+            (void)pause();
+    }
+    return pid;
+}
+
+static void
+holder_end(pid_t pid)
+{
+    cr_assert_eq(kill(pid, SIGKILL), 0);
+    cr_assert_eq(waitpid(pid, NULL, 0), pid);
+}
+
+Test(procpool, copies_of_the_descriptors_of_a_dead_child_do_not_hurt_the_next)
+{
+    weft_procpool *pool = pool_open(1);
+    T_OK(run(pool, "e"));
+    pid_t holder = holder_start();
+    for (int i = 0; i < 3; i++) {
+        T_ERR(-EOWNERDEAD, run(pool, "k"));
+        T_OK(run(pool, "e"));
+    }
+    cr_assert_eq(stats_of(pool).crashed, 3u);
+    cr_assert_eq(stats_of(pool).started, 4u);
+    holder_end(holder);
+    pool_close(pool);
+}
+
+Test(procpool, copies_of_its_socket_do_not_keep_a_child_from_leaving)
+{
+    weft_procpool *pool = pool_open(1);
+    T_OK(run(pool, "b"));
+    pid_t holder = holder_start();
+    weft_procpool_free(pool, WEFT_CANCEL, 0);
+    cr_assert_eq(weft__load(&page->arrived), 1u, "the child was killed");
+    holder_end(holder);
+    t_leak_end();
+}
+
 Test(procpool, under_load_each_call_has_its_own_outcome)
 {
     enum { N = 400 };
@@ -553,19 +623,29 @@ Test(procpool, under_load_each_call_has_its_own_outcome)
     pool_close(pool);
 }
 
+/* How many children a process of one thread has, zombies too, and one of them. */
+static unsigned
+children_of(pid_t pid, pid_t *ret_one)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)pid, (int)pid);
+    FILE *f = fopen(path, "re");
+    cr_assert_not_null(f);
+    unsigned n = 0;
+    for (int one; fscanf(f, "%d", &one) == 1; n++)
+        *ret_one = one;
+    fclose(f);
+    return n;
+}
+
 Test(procpool, without_its_helper_it_fails_and_does_not_hang)
 {
     weft_procpool *pool = pool_open(2);
     struct t_call t = call_of("l");
     T_OK(weft_procpool_submit(pool, &t.call));
     cr_assert(SOON(weft__load(&page->arrived) == 1));
-    char path[64];
-    snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
-    FILE *f = fopen(path, "re");
-    int helper = 0;
-    cr_assert_not_null(f);
-    cr_assert_eq(fscanf(f, "%d", &helper), 1);
-    fclose(f);
+    pid_t helper;
+    cr_assert_eq(children_of(getpid(), &helper), 1u);
     cr_assert_eq(kill(helper, SIGKILL), 0);
     T_ERR(-EOWNERDEAD, result_of(&t));
     T_ERR(-EOWNERDEAD, run(pool, "e"));
@@ -778,9 +858,10 @@ hold_the_supervisor(weft_procpool_call *call, int result)
     on_done(call, result);
 }
 
-Test(procpool, a_close_just_before_the_supervisor_sleeps_is_seen)
+/* Runs a call; on return the supervisor is held before its sleep. */
+static void
+run_and_hold(weft_procpool *pool)
 {
-    weft_procpool *pool = pool_open(1);
     struct t_call t = call_of("e");
     t.call.done = hold_the_supervisor;
     n_naps = 0;
@@ -788,8 +869,36 @@ Test(procpool, a_close_just_before_the_supervisor_sleeps_is_seen)
     T_OK(result_of(&t));
     weft_buf_free(&t.call.reply);
     cr_assert(SOON(weft__load(&n_naps) == 1));
+}
+
+Test(procpool, a_close_just_before_the_supervisor_sleeps_is_seen)
+{
+    weft_procpool *pool = pool_open(1);
+    run_and_hold(pool);
     pool_close(pool);
     weft__store(&weft__point_hook, NULL);
+}
+
+Test(procpool, a_call_just_before_the_supervisor_sleeps_is_seen)
+{
+    weft_procpool *pool = pool_open(1);
+    run_and_hold(pool);
+    T_OK(run(pool, "e"));
+    weft__store(&weft__point_hook, NULL);
+    pool_close(pool);
+}
+
+Test(procpool, a_cancel_just_before_the_supervisor_sleeps_is_seen)
+{
+    weft_procpool *pool = pool_open(2);
+    struct t_call runs = call_of("l");
+    T_OK(weft_procpool_submit(pool, &runs.call));
+    cr_assert(SOON(weft__load(&page->arrived) == 1));
+    run_and_hold(pool);
+    weft_procpool_cancel(pool, &runs.call);
+    T_ERR(-ECANCELED, result_of(&runs));
+    weft__store(&weft__point_hook, NULL);
+    pool_close(pool);
 }
 
 Test(procpool, closing_null_does_nothing)
@@ -901,6 +1010,31 @@ Test(procpool, what_its_helper_loads_its_children_have)
     cr_assert_eq(t.call.reply.len, 4u);
     weft_buf_free(&t.call.reply);
     pool_close(pool);
+}
+
+static int
+load_and_print(const char *file)
+{
+    (void)file;
+    print_to_page();
+    return 0;
+}
+
+Test(procpool, what_loading_has_printed_is_printed_once)
+{
+    page_open();
+    t_leak_begin();
+    weft_procpool *pool = NULL;
+    T_OK(weft_procpool_new(&pool,
+                           &(weft_procpool_options){.width = 1,
+                                                    .handler = handler,
+                                                    .load = load_and_print,
+                                                    .files = (const char *const[]){"it", NULL}}));
+    cr_assert_eq(weft__load(&page->arrived), 1u);
+    T_OK(run(pool, "e"));
+    weft_procpool_free(pool, WEFT_DRAIN, WEFT_FOREVER);
+    cr_assert_eq(weft__load(&page->arrived), 1u);
+    t_leak_end();
 }
 
 Test(procpool, without_descriptors_for_a_child_the_waiting_call_fails)
@@ -1025,6 +1159,25 @@ parent_main(bool exec)
         (void)pause();
 }
 
+/* A parent without standard input, output and error, whose jobs print. */
+static void
+bare_main(void)
+{
+    page_map(open(getenv("T_PROCPOOL_PAGE"), O_RDWR | O_CLOEXEC));
+    for (int fd = 0; fd <= 2; fd++)
+        (void)close(fd);
+    weft_procpool *pool = NULL;
+    if (weft_procpool_new(&pool, &(weft_procpool_options){.width = 1, .handler = handler}) < 0)
+        _exit(1);
+    bool well = true;
+    for (int i = 0; i < 3; i++) {
+        well &= run(pool, "o") == 0;
+        well &= run(pool, "k") == -EOWNERDEAD;
+    }
+    weft_procpool_free(pool, WEFT_DRAIN, WEFT_FOREVER);
+    _exit(well ? 0 : 1);
+}
+
 /* Before main: instead of the tests, what the environment says. */
 __attribute__((constructor)) static void
 be_another(void)
@@ -1038,17 +1191,19 @@ be_another(void)
         (void)weft_procpool_serve(3, handler);
     } else if (strncmp(mode, "parent", 6) == 0) {
         parent_main(strcmp(mode, "parent of programs") == 0);
+    } else if (strcmp(mode, "bare") == 0) {
+        bare_main();
     }
     _exit(0);
 }
 
 /* ---- The parent's end ------------------------------------------------------------------------*/
 
-static void
-kill_a_parent(const char *mode)
+/* Starts this program as another, with which it shares the page. The file is to be removed. */
+static pid_t
+another_start(const char *mode, char path[64])
 {
-    char path[64];
-    snprintf(path, sizeof path, "/tmp/weft-test-%d", (int)getpid());
+    snprintf(path, 64, "/tmp/weft-test-%d", (int)getpid());
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     cr_assert_geq(fd, 0);
     cr_assert_eq(ftruncate(fd, sizeof *page), 0);
@@ -1056,12 +1211,30 @@ kill_a_parent(const char *mode)
     close(fd);
     setenv("T_PROCPOOL_PAGE", path, 1);
     setenv("T_PROCPOOL_MODE", mode, 1);
+    pid_t pid;
+    cr_assert_eq(
+        posix_spawn(&pid, self(), NULL, NULL, (char *[]){(char *)(uintptr_t)mode, NULL}, environ),
+        0);
+    return pid;
+}
+
+Test(procpool, jobs_may_print_though_the_parent_has_no_standard_output)
+{
+    char path[64];
+    pid_t pid = another_start("bare", path);
+    int status;
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    (void)unlink(path);
+    cr_assert_eq(status, 0, "%x", (unsigned)status);
+}
+
+static void
+kill_a_parent(const char *mode)
+{
     /* Orphans come to us, so that they can be counted. */
     cr_assert_eq(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
-    pid_t parent;
-    cr_assert_eq(posix_spawn(&parent, self(), NULL, NULL, (char *[]){(char *)(uintptr_t)mode, NULL},
-                             environ),
-                 0);
+    char path[64];
+    pid_t parent = another_start(mode, path);
     bool at_work = SOON(weft__load(&page->arrived) == 4);
     cr_assert_eq(kill(parent, SIGKILL), 0);
     int64_t begin = weft__sys_monotonic();
@@ -1114,6 +1287,29 @@ Test(procpool, survives_any_failing_allocation)
 {
     page_open();
     t_torture(WEFT__TORTURE_ALLOC, a_short_life, NULL);
+}
+
+/* A child that the helper has forked, and whose descriptors then did not arrive. */
+Test(procpool, no_child_is_left_to_the_helper_whichever_system_call_fails)
+{
+    weft_procpool *pool = pool_open(1);
+    pid_t helper, child;
+    cr_assert_eq(children_of(getpid(), &helper), 1u);
+    for (uint64_t k = 1, n = k; n >= k && k < 200; k++) {
+        T_ERR(-EOWNERDEAD, run(pool, "k"));
+        weft__torture_arm(WEFT__TORTURE_SYSCALL, k, false, ENOMEM);
+        (void)run(pool, "e");
+        (void)run(pool, "k");
+        (void)run(pool, "e");
+        n = weft__torture_disarm(WEFT__TORTURE_SYSCALL);
+        cr_assert(SOON(run(pool, "e") == 0)); /* unless it refuses for a moment */
+        unsigned n_children = 0;
+        cr_assert(SOON((run(pool, "k"), run(pool, "e"),
+                        (n_children = children_of(helper, &child)) == stats_of(pool).children)),
+                  "after call %llu of %llu there are %u", (unsigned long long)k,
+                  (unsigned long long)n, n_children);
+    }
+    pool_close(pool);
 }
 
 Test(procpool, survives_any_failing_system_call)

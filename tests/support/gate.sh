@@ -45,7 +45,7 @@ valgrind)
     # The compiler, which makes a job for a test, is not ours to check.
     run=(valgrind -q --trace-children=yes --trace-children-skip='*/gcc,*/cc,*/*-gcc-*'
         --leak-check=full --errors-for-leak-kinds=definite
-        --show-leak-kinds=definite --suppressions=tests/support/valgrind.supp
+        --show-leak-kinds=definite --suppressions="$PWD/tests/support/valgrind.supp"
         --log-file="$logs/vg.%p" "${run[@]}")
     ;;
 esac

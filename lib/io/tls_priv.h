@@ -84,6 +84,29 @@ struct weft__tls {
     int ktls_error;        /* why the kernel did not want to; 0: it was not asked, or did */
 };
 
+extern const weft_transport weft__tls_transport; /* tls_stream.c */
+
+/* tls.c. Nobody is inside a wait any more. */
+void weft__tls_free(struct weft__tls *tls);
+
+/* tls_call.c: what OpenSSL does. false: see weft__tls_not_yet. */
+bool weft__tls_read(struct weft__tls *tls, void *buf, size_t len, size_t *ret_n);
+bool weft__tls_write(struct weft__tls *tls, const void *bytes, size_t len, size_t *ret_n);
+bool weft__tls_handshake(struct weft__tls *tls);
+bool weft__tls_bye(struct weft__tls *tls);
+/* What to do after such a call. -EAGAIN: wait for what is in tls->wants; 0: the peer has said
+ * good-bye; else the connection is broken. */
+ssize_t weft__tls_not_yet(struct weft__tls *tls, bool writing, const char *doing);
+
+/* tls_wait.c */
+int weft__tls_inner_wait(weft_stream *inner, unsigned what);
+/* Waits for inner, or for the one who does. -EBADF: tls is not to be touched again. */
+int weft__tls_wait_for(struct weft__tls *tls, unsigned what);
+/* What is in `out` goes out beside the caller, who has nothing to do with it any more. */
+void weft__tls_flush_beside(struct weft__tls *tls);
+/* Gives back OpenSSL's buffers, if they are empty. */
+void weft__tls_free_buffers(struct weft__tls *tls);
+
 /* tls_error.c. Notes the detail of what OpenSSL reports as the first of its errors, and forgets
  * them all; returns the code. `doing` is "handshake", "private key FILE"... */
 int weft__tls_words(int rc, const char *doing);

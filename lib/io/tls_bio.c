@@ -209,6 +209,11 @@ on_read(BIO *bio, char *buf, size_t len, size_t *ret_read)
     BIO_clear_retry_flags(bio);
     if (len == 0)
         return 0;
+    if (tls->reads == WEFT__TLS_READS_MAX || tls->out_end - tls->out_begin > WEFT__TLS_OUT_MAX) {
+        BIO_set_retry_read(bio);
+        return -1;
+    }
+    tls->reads++;
     ssize_t n =
         by_kernel(tls, WEFT_STREAM_READ) ? kernel_read(tls, buf, len) : inner_read(tls, buf, len);
     if (n > 0) {

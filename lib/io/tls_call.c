@@ -17,6 +17,7 @@ static int
 call(struct weft__tls *tls, weft_task_fn *fn, void *arg)
 {
     tls->io_error = 0;
+    tls->reads = 0;
     ERR_clear_error();
     return weft_on_loop_stack(fn, arg);
 }
@@ -125,7 +126,9 @@ weft__tls_not_yet(struct weft__tls *tls, bool writing, const char *doing)
 {
     switch (SSL_get_error(tls->ssl, 0)) {
     case SSL_ERROR_WANT_READ:
-        tls->wants[writing] = WEFT_STREAM_READ;
+        tls->wants[writing] = tls->out_end - tls->out_begin > WEFT__TLS_OUT_MAX ? WEFT_STREAM_WRITE
+                              : tls->reads == WEFT__TLS_READS_MAX               ? 0
+                                                                                : WEFT_STREAM_READ;
         return -EAGAIN;
     case SSL_ERROR_WANT_WRITE:
         tls->wants[writing] = WEFT_STREAM_WRITE;

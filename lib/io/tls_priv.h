@@ -71,7 +71,8 @@ struct weft__tls {
     bool closed;      /* only its users' leaving is waited for */
     bool waits[2];    /* somebody waits for inner: to read, to write */
     bool flushing;    /* the flusher has started */
-    uint8_t wants[2]; /* what the reader, and the writer, have to wait for */
+    uint8_t wants[2]; /* what the reader, and the writer, have to wait for; 0: others run first */
+    uint8_t reads;    /* of inner, in the present call into OpenSSL */
     int io_error;     /* of inner, in the present call into OpenSSL */
     int broken;       /* what every call returns from now on; 0 */
     unsigned users;   /* tasks inside a wait */
@@ -98,7 +99,7 @@ bool weft__tls_bye(struct weft__tls *tls);
  * good-bye; else the connection is broken. */
 ssize_t weft__tls_not_yet(struct weft__tls *tls, bool writing, const char *doing);
 
-/* tls_wait.c */
+/* tls_wait.c. What is waited for is WEFT_STREAM_READ, WEFT_STREAM_WRITE, or 0: others run. */
 int weft__tls_inner_wait(weft_stream *inner, unsigned what);
 /* Waits for inner, or for the one who does. -EBADF: tls is not to be touched again. */
 int weft__tls_wait_for(struct weft__tls *tls, unsigned what);
@@ -114,6 +115,13 @@ int weft__tls_words(int rc, const char *doing);
 int weft__tls_fails(int rc, const char *doing);
 /* Inside the check of a certificate: keeps in tls->why what is wrong with it. */
 void weft__tls_why(struct weft__tls *tls, int code, struct x509_st *cert);
+
+/* More of it in `out` makes reading wait: else a peer that only asks for answers could fill the
+ * memory. */
+#define WEFT__TLS_OUT_MAX ((size_t)65536)
+/* Reading from inner so often without giving any data, OpenSSL is stopped: else a peer that only
+ * asks for answers could keep the loop. */
+#define WEFT__TLS_READS_MAX 16
 
 /* tls_bio.c: OpenSSL's door to the stream below. NULL: no memory. */
 struct bio_st *weft__tls_bio_new(struct weft__tls *tls);

@@ -13,8 +13,6 @@
 
 #include "io/tls_priv.h"
 
-/* More of it makes reading wait: else a peer that only asks for answers could fill the memory. */
-#define OUT_MAX ((size_t)65536)
 #define RECORD_BYTES 16384
 
 static int
@@ -23,8 +21,8 @@ tls_wait(weft_stream *stream, unsigned what)
     struct weft__tls *tls = stream->state;
     bool writing = what == WEFT_STREAM_WRITE;
     unsigned want = tls->wants[writing];
-    if (!writing && want == WEFT_STREAM_READ) {
-        if (tls->broken == 0)
+    if (!writing && want != WEFT_STREAM_WRITE) {
+        if (want == WEFT_STREAM_READ && tls->broken == 0)
             weft__tls_free_buffers(tls);
         if (tls->out != NULL && !tls->waits[1])
             weft__tls_flush_beside(tls);
@@ -43,7 +41,7 @@ tls_try_read(weft_stream *stream, void *buf, size_t len)
     struct weft__tls *tls = stream->state;
     if (tls->broken != 0)
         return tls->broken;
-    if (tls->out_end - tls->out_begin > OUT_MAX) {
+    if (tls->out_end - tls->out_begin > WEFT__TLS_OUT_MAX) {
         int rc = weft__tls_flush(tls);
         if (rc == -EAGAIN)
             tls->wants[0] = WEFT_STREAM_WRITE;
@@ -154,7 +152,9 @@ say_bye(struct weft__tls *tls)
         int rc = (int)weft__tls_not_yet(tls, true, "TLS, saying good-bye");
         if (rc == -EAGAIN)
             rc = weft__tls_wait_for(tls, tls->wants[1]);
-        if (rc < 0)
+        if (rc == 0)
+            rc = weft__tls_flush(tls);
+        if (rc < 0 && rc != -EAGAIN)
             return rc;
     }
     return 0;

@@ -15,6 +15,8 @@
 int
 weft__tls_inner_wait(weft_stream *inner, unsigned what)
 {
+    if (what == 0)
+        return weft_yield();
     return inner->transport != NULL ? inner->transport->wait(inner, what) : -EBADF;
 }
 
@@ -25,7 +27,9 @@ weft__tls_wait_for(struct weft__tls *tls, unsigned what)
     bool *taken = &tls->waits[what == WEFT_STREAM_WRITE];
     int rc;
     tls->users++;
-    if (*taken) {
+    if (what == 0) {
+        rc = weft_yield();
+    } else if (*taken) {
         tls->queued++;
         weft_event_clear(&tls->progress);
         rc = weft_event_wait(&tls->progress);

@@ -1015,6 +1015,105 @@ TASK_TEST(tls, a_peer_that_asks_and_never_reads_fills_no_memory)
     ends_close(&ends);
 }
 
+/* ---- A peer that only asks ----------------------------------------------------------------- */
+
+/* Whenever the server has read all that there is, its client asks for new keys once more. */
+struct asker {
+    weft_stream *below;
+    SSL *client;
+    bool asks;
+    int asked;
+};
+
+#define ASKED_MAX 5000
+
+static ssize_t
+asker_read(weft_stream *stream, void *buf, size_t len)
+{
+    struct asker *asker = stream->state;
+    ssize_t n = asker->below->transport->try_read(asker->below, buf, len);
+    if (n != -EAGAIN || !asker->asks || asker->asked == ASKED_MAX)
+        return n;
+    asker->asked++;
+    SSL_key_update(asker->client, SSL_KEY_UPDATE_REQUESTED);
+    SSL_do_handshake(asker->client);
+    return asker->below->transport->try_read(asker->below, buf, len);
+}
+
+static ssize_t
+asker_writev(weft_stream *stream, const struct iovec *vectors, int n)
+{
+    weft_stream *below = ((struct asker *)stream->state)->below;
+    return below->transport->try_writev(below, vectors, n);
+}
+
+static int
+asker_wait(weft_stream *stream, unsigned what)
+{
+    weft_stream *below = ((struct asker *)stream->state)->below;
+    return below->transport->wait(below, what);
+}
+
+static void
+asker_close(weft_stream *stream)
+{
+    weft_stream_close(((struct asker *)stream->state)->below);
+}
+
+static const weft_transport asker_transport = {.name = "asker",
+                                               .try_read = asker_read,
+                                               .try_writev = asker_writev,
+                                               .wait = asker_wait,
+                                               .close = asker_close};
+
+TASK_TEST(tls, a_peer_that_only_asks_lets_others_run)
+{
+    struct ends ends = {0};
+    weft_stream below;
+    struct asker asker = {.below = &below};
+    T_OK(weft_stream_open_pair(&ends.client.inner, &below, 0));
+    weft_stream_open(&ends.server.inner, &asker_transport, &asker);
+    T_OK(ends_open(&ends, client_usual(), server_of(&t_certs()->server), "localhost"));
+    T_OK(ends.client.rc);
+    T_OK(ends.server.rc);
+    asker.client = ((struct weft__tls *)ends.client.stream.state)->ssl;
+    asker.asks = true;
+    struct reading reading = {.stream = &ends.server.stream};
+    weft_task *task = t_start(reading_main, &reading);
+    cr_assert(asker.asked < ASKED_MAX, "it was read to the end of what it had to say");
+    cr_assert(asker.asked > 0);
+    asker.asks = false;
+    T_OK(weft_stream_write_all(&ends.client.stream, "x", 1, NULL));
+    T_OK(weft_task_join(task, NULL));
+    T_ERR(1, reading.rc);
+    ends_close(&ends);
+}
+
+/* A reader that others are let run by is ended there as in any wait. */
+TASK_TEST(tls, who_reads_from_a_peer_that_only_asks_is_cancelled)
+{
+    struct ends ends = {0};
+    weft_stream below;
+    struct asker asker = {.below = &below};
+    T_OK(weft_stream_open_pair(&ends.client.inner, &below, 0));
+    weft_stream_open(&ends.server.inner, &asker_transport, &asker);
+    T_OK(ends_open(&ends, client_usual(), server_of(&t_certs()->server), "localhost"));
+    asker.client = ((struct weft__tls *)ends.client.stream.state)->ssl;
+    asker.asks = true;
+    struct reading reading = {.stream = &ends.server.stream};
+    weft_task *task = t_start(reading_main, &reading);
+    weft_task_cancel(task);
+    T_OK(weft_task_join(task, NULL));
+    T_ERR(-ECANCELED, reading.rc);
+
+    reading.rc = 0;
+    task = t_start(reading_main, &reading);
+    weft_stream_close(&ends.server.stream);
+    T_OK(weft_task_join(task, NULL));
+    T_ERR(-EBADF, reading.rc);
+    weft_stream_close(&ends.client.stream);
+}
+
 /* ---- The kernel's TLS ---------------------------------------------------------------------- */
 
 static char log_line[256];

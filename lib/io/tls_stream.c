@@ -130,6 +130,8 @@ flush_waiting(struct weft__tls *tls)
     int rc;
     while ((rc = weft__tls_flush(tls)) == -EAGAIN) {
         rc = weft__tls_wait_for(tls, WEFT_STREAM_WRITE);
+        if (rc < 0 && rc != -EBADF)
+            weft__tls_flush_beside(tls);
         if (rc < 0)
             return rc;
     }

@@ -1015,6 +1015,19 @@ TASK_TEST(tls, a_peer_that_asks_and_never_reads_fills_no_memory)
     ends_close(&ends);
 }
 
+TASK_TEST(tls, a_good_bye_that_a_scope_ended_goes_out_by_itself)
+{
+    struct ends ends;
+    char byte;
+    ends_usual(&ends, 10);
+    weft_scope scope;
+    weft_scope_open(&scope, weft_now() + WEFT_MS(10));
+    T_ERR(-ETIMEDOUT, weft_stream_shutdown(&ends.client.stream)); /* nobody reads */
+    T_ERR(-ETIMEDOUT, weft_scope_close(&scope));
+    T_ERR(0, weft_stream_read(&ends.server.stream, &byte, 1));
+    ends_close(&ends);
+}
+
 /* ---- A peer that only asks ----------------------------------------------------------------- */
 
 /* Whenever the server has read all that there is, its client asks for new keys once more. */

@@ -67,7 +67,8 @@ struct weft__tls {
     bool mixed;       /* inner may have bytes in its read buffer */
     bool ended;       /* inner has */
     bool said_bye;    /* close_notify is sent, or in `out` */
-    bool shut;        /* inner has been shut down */
+    bool shut;        /* all of that has gone out */
+    bool shut_below;  /* inner has been shut down */
     bool closed;      /* only its users' leaving is waited for */
     bool waits[2];    /* somebody waits for inner: to read, to write */
     bool flushing;    /* the flusher has started */
@@ -103,6 +104,8 @@ ssize_t weft__tls_not_yet(struct weft__tls *tls, bool writing, const char *doing
 int weft__tls_inner_wait(weft_stream *inner, unsigned what);
 /* Waits for inner, or for the one who does. -EBADF: tls is not to be touched again. */
 int weft__tls_wait_for(struct weft__tls *tls, unsigned what);
+/* Shuts inner down; -EBADF as above. */
+int weft__tls_shut_below(struct weft__tls *tls);
 /* What is in `out` goes out beside the caller, who has nothing to do with it any more. */
 void weft__tls_flush_beside(struct weft__tls *tls);
 /* Gives back OpenSSL's buffers, if they are empty. */

@@ -168,7 +168,7 @@ tls_shutdown(weft_stream *stream)
     struct weft__tls *tls = stream->state;
     if (tls->broken != 0)
         return tls->broken;
-    if (tls->shut)
+    if (tls->shut_below)
         return 0;
     int rc = say_bye(tls);
     if (rc == 0)
@@ -176,10 +176,7 @@ tls_shutdown(weft_stream *stream)
     if (rc < 0)
         return rc;
     tls->shut = true;
-    rc = tls->inner->transport == NULL             ? -EBADF
-         : tls->inner->transport->shutdown != NULL ? tls->inner->transport->shutdown(tls->inner)
-                                                   : 0;
-    return rc;
+    return weft__tls_shut_below(tls);
 }
 
 static void

@@ -20,7 +20,18 @@ weft__tls_inner_wait(weft_stream *inner, unsigned what)
     return inner->transport != NULL ? inner->transport->wait(inner, what) : -EBADF;
 }
 
-/* Waits for inner, or for the one who does. -EBADF: tls is not to be touched again. */
+/* A user leaves. -EBADF: tls is not to be touched again. */
+static int
+leave(struct weft__tls *tls, int rc)
+{
+    tls->users--;
+    if (!tls->closed)
+        return rc;
+    if (tls->users == 0)
+        weft__tls_free(tls);
+    return -EBADF;
+}
+
 int
 weft__tls_wait_for(struct weft__tls *tls, unsigned what)
 {
@@ -41,12 +52,18 @@ weft__tls_wait_for(struct weft__tls *tls, unsigned what)
         if (tls->queued > 0)
             weft_event_set(&tls->progress);
     }
-    tls->users--;
-    if (!tls->closed)
-        return rc;
-    if (tls->users == 0)
-        weft__tls_free(tls);
-    return -EBADF;
+    return leave(tls, rc);
+}
+
+/* Below there may be TLS as well, which waits. */
+int
+weft__tls_shut_below(struct weft__tls *tls)
+{
+    const weft_transport *below = tls->inner->transport;
+    tls->users++;
+    int rc = below == NULL ? -EBADF : below->shutdown != NULL ? below->shutdown(tls->inner) : 0;
+    tls->shut_below = rc != -ECANCELED && rc != -ETIMEDOUT; /* else it is gone on with */
+    return leave(tls, rc);
 }
 
 /* Sends what is in `out` when nobody else is about to: an answer that a reader had to give, or the

@@ -20,9 +20,10 @@ int load_open(struct load **ret_load, uint16_t port, int connections);
  * as the first one. The text is borrowed. */
 int load_open_http(struct load **ret_load, uint16_t port, int connections, const char *request);
 
-/* The same over TLS, which nobody verifies: 64 bytes and their echo. In load_tls.c. */
+/* The same over TLS, which nobody verifies: 64 bytes and their echo. `newest` is the newest version
+ * that the client speaks, 0x0303 (1.2); 0: the newest there is. In load_tls.c. */
 struct load_tls;
-int load_tls_open(struct load_tls **ret_load, uint16_t port, int connections);
+int load_tls_open(struct load_tls **ret_load, uint16_t port, int connections, int newest);
 int load_tls_run(struct load_tls *load, long requests);
 void load_tls_close(struct load_tls *load);
 

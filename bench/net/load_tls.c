@@ -56,7 +56,7 @@ connect_one(struct load_tls *load, uint16_t port)
 }
 
 int
-load_tls_open(struct load_tls **ret_load, uint16_t port, int connections)
+load_tls_open(struct load_tls **ret_load, uint16_t port, int connections, int newest)
 {
     struct load_tls *load =
         calloc(1, sizeof *load + (size_t)connections * sizeof load->connections[0]);
@@ -65,6 +65,8 @@ load_tls_open(struct load_tls **ret_load, uint16_t port, int connections)
     load->context = SSL_CTX_new(TLS_client_method());
     load->poller = epoll_create1(EPOLL_CLOEXEC);
     int rc = load->context != NULL && load->poller >= 0 ? 0 : -ENOMEM;
+    if (rc == 0 && SSL_CTX_set_max_proto_version(load->context, newest) != 1)
+        rc = -EINVAL;
     while (rc == 0 && load->n < connections)
         rc = connect_one(load, port);
     if (rc < 0) {

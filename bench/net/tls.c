@@ -103,7 +103,7 @@ measure(const struct serving *server, int connections)
     struct serving_run run;
     serving_start(&m, &run, server, server_cpu);
     struct load_tls *load = NULL;
-    int rc = load_tls_open(&load, run.port, connections);
+    int rc = load_tls_open(&load, run.port, connections, 0);
     if (rc == 0)
         rc = load_tls_run(load, connections > WARM_UP ? connections : WARM_UP);
     double begun = serving_cpu_ns(&m, &run);
@@ -139,18 +139,18 @@ compare(int connections)
 /* ---- Memory ------------------------------------------------------------------------------- */
 
 static double
-idle_memory(const struct serving *server)
+idle_memory(const struct serving *server, int newest)
 {
     struct serving_run run;
     struct load_tls *few = NULL, *many = NULL;
     serving_start(&m, &run, server, server_cpu);
-    int rc = load_tls_open(&few, run.port, 16);
+    int rc = load_tls_open(&few, run.port, 16, newest);
     if (rc == 0)
         rc = load_tls_run(few, WARM_UP);
     sleep(2);
     double before = serving_memory(&m, &run);
     if (rc == 0)
-        rc = load_tls_open(&many, run.port, IDLE_CONNECTIONS);
+        rc = load_tls_open(&many, run.port, IDLE_CONNECTIONS, newest);
     if (rc == 0)
         rc = load_tls_run(many, IDLE_CONNECTIONS);
     sleep(2);
@@ -165,7 +165,7 @@ idle_memory(const struct serving *server)
 /* In a process of its own: a server that is forked from a client inherits the holes that this one
  * left in its heap. */
 static double
-idle_memory_apart(const struct serving *server)
+idle_memory_apart(const struct serving *server, int newest)
 {
     int fds[2];
     double kib = 0;
@@ -174,7 +174,7 @@ idle_memory_apart(const struct serving *server)
     if (pid < 0)
         micro_fail(&m, "fork", -errno);
     if (pid == 0) {
-        kib = idle_memory(server);
+        kib = idle_memory(server, newest);
         _exit(write(fds[1], &kib, sizeof kib) != sizeof kib);
     }
     close(fds[1]);
@@ -186,16 +186,17 @@ idle_memory_apart(const struct serving *server)
     return kib;
 }
 
+/* With connections of this version. */
 static void
-measure_idle(void)
+measure_idle(int newest, const char *of_raw, const char *of_weft)
 {
     static double kib[N_SERVERS][MICRO_REPEATS_MAX];
     size_t n = (size_t)m.repeats;
     for (size_t repeat = 0; repeat < n; repeat++)
         for (int s = 0; s < N_SERVERS; s++)
-            kib[s][repeat] = idle_memory_apart(&servers[s]);
-    micro_note(&m, "memory of an idle one, raw OpenSSL", "KiB", "", kib[RAW], n);
-    micro_row(&m, "memory of an idle one, weft", "KiB", 24, "", kib[WEFT], n);
+            kib[s][repeat] = idle_memory_apart(&servers[s], newest);
+    micro_note(&m, of_raw, "KiB", "", kib[RAW], n);
+    micro_row(&m, of_weft, "KiB", 24, "", kib[WEFT], n);
 }
 
 /* ---- Certificate -------------------------------------------------------------------------- */
@@ -231,7 +232,9 @@ main(int argc, char **argv)
     if (mkdtemp(folder) == NULL)
         micro_fail(&m, folder, -errno);
     if (make_certificate()) {
-        measure_idle();
+        measure_idle(0, "memory of an idle one, raw OpenSSL", "memory of an idle one, weft");
+        measure_idle(WEFT_TLS_1_2, "memory of an idle one, TLS 1.2, raw OpenSSL",
+                     "memory of an idle one, TLS 1.2, weft");
         compare(64);
         compare(1000);
     } else {

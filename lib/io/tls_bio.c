@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include <openssl/bio.h>
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 
 #include <weft/error.h>
@@ -189,8 +190,13 @@ on_write(BIO *bio, const char *bytes, size_t len, size_t *ret_written)
         return 1;
     }
     const unsigned char *at = (const unsigned char *)bytes;
+    unsigned long error = ERR_peek_error();
     int rc =
         by_kernel(tls, WEFT_STREAM_WRITE) ? kernel_write(tls, at, len) : write_all(tls, at, len);
+    /* An alert: it must still be known what it is about when inner, which may be TLS too, has
+     * forgotten the errors of the thread. */
+    if (error != 0 && ERR_peek_error() == 0)
+        ERR_raise(ERR_GET_LIB(error), ERR_GET_REASON(error));
     if (rc == 0) {
         *ret_written = len;
         return 1;
@@ -209,6 +215,11 @@ on_read(BIO *bio, char *buf, size_t len, size_t *ret_read)
     BIO_clear_retry_flags(bio);
     if (len == 0)
         return 0;
+    if (tls->reads == WEFT__TLS_READS_MAX || tls->out_end - tls->out_begin > WEFT__TLS_OUT_MAX) {
+        BIO_set_retry_read(bio);
+        return -1;
+    }
+    tls->reads++;
     ssize_t n =
         by_kernel(tls, WEFT_STREAM_READ) ? kernel_read(tls, buf, len) : inner_read(tls, buf, len);
     if (n > 0) {

@@ -67,11 +67,13 @@ struct weft__tls {
     bool mixed;       /* inner may have bytes in its read buffer */
     bool ended;       /* inner has */
     bool said_bye;    /* close_notify is sent, or in `out` */
-    bool shut;        /* inner has been shut down */
+    bool shut;        /* all of that has gone out */
+    bool shut_below;  /* inner has been shut down */
     bool closed;      /* only its users' leaving is waited for */
     bool waits[2];    /* somebody waits for inner: to read, to write */
     bool flushing;    /* the flusher has started */
-    uint8_t wants[2]; /* what the reader, and the writer, have to wait for */
+    uint8_t wants[2]; /* what the reader, and the writer, have to wait for; 0: others run first */
+    uint8_t reads;    /* of inner, in the present call into OpenSSL */
     int io_error;     /* of inner, in the present call into OpenSSL */
     int broken;       /* what every call returns from now on; 0 */
     unsigned users;   /* tasks inside a wait */
@@ -84,6 +86,31 @@ struct weft__tls {
     int ktls_error;        /* why the kernel did not want to; 0: it was not asked, or did */
 };
 
+extern const weft_transport weft__tls_transport; /* tls_stream.c */
+
+/* tls.c. Nobody is inside a wait any more. */
+void weft__tls_free(struct weft__tls *tls);
+
+/* tls_call.c: what OpenSSL does. false: see weft__tls_not_yet. */
+bool weft__tls_read(struct weft__tls *tls, void *buf, size_t len, size_t *ret_n);
+bool weft__tls_write(struct weft__tls *tls, const void *bytes, size_t len, size_t *ret_n);
+bool weft__tls_handshake(struct weft__tls *tls);
+bool weft__tls_bye(struct weft__tls *tls);
+/* What to do after such a call. -EAGAIN: wait for what is in tls->wants; 0: the peer has said
+ * good-bye; else the connection is broken. */
+ssize_t weft__tls_not_yet(struct weft__tls *tls, bool writing, const char *doing);
+
+/* tls_wait.c. What is waited for is WEFT_STREAM_READ, WEFT_STREAM_WRITE, or 0: others run. */
+int weft__tls_inner_wait(weft_stream *inner, unsigned what);
+/* Waits for inner, or for the one who does. -EBADF: tls is not to be touched again. */
+int weft__tls_wait_for(struct weft__tls *tls, unsigned what);
+/* Shuts inner down; -EBADF as above. */
+int weft__tls_shut_below(struct weft__tls *tls);
+/* What is in `out` goes out beside the caller, who has nothing to do with it any more. */
+void weft__tls_flush_beside(struct weft__tls *tls);
+/* Gives back OpenSSL's buffers, if they are empty. */
+void weft__tls_free_buffers(struct weft__tls *tls);
+
 /* tls_error.c. Notes the detail of what OpenSSL reports as the first of its errors, and forgets
  * them all; returns the code. `doing` is "handshake", "private key FILE"... */
 int weft__tls_words(int rc, const char *doing);
@@ -91,6 +118,13 @@ int weft__tls_words(int rc, const char *doing);
 int weft__tls_fails(int rc, const char *doing);
 /* Inside the check of a certificate: keeps in tls->why what is wrong with it. */
 void weft__tls_why(struct weft__tls *tls, int code, struct x509_st *cert);
+
+/* More of it in `out` makes reading wait: else a peer that only asks for answers could fill the
+ * memory. */
+#define WEFT__TLS_OUT_MAX ((size_t)65536)
+/* Reading from inner so often without giving any data, OpenSSL is stopped: else a peer that only
+ * asks for answers could keep the loop. */
+#define WEFT__TLS_READS_MAX 16
 
 /* tls_bio.c: OpenSSL's door to the stream below. NULL: no memory. */
 struct bio_st *weft__tls_bio_new(struct weft__tls *tls);

@@ -1015,6 +1015,218 @@ TASK_TEST(tls, a_peer_that_asks_and_never_reads_fills_no_memory)
     ends_close(&ends);
 }
 
+TASK_TEST(tls, a_good_bye_that_a_scope_ended_goes_out_by_itself)
+{
+    struct ends ends;
+    char byte;
+    ends_usual(&ends, 10);
+    weft_scope scope;
+    weft_scope_open(&scope, weft_now() + WEFT_MS(10));
+    T_ERR(-ETIMEDOUT, weft_stream_shutdown(&ends.client.stream)); /* nobody reads */
+    T_ERR(-ETIMEDOUT, weft_scope_close(&scope));
+    T_ERR(0, weft_stream_read(&ends.server.stream, &byte, 1));
+    ends_close(&ends);
+}
+
+/* ---- A peer that only asks ----------------------------------------------------------------- */
+
+/* Whenever the server has read all that there is, its client asks for new keys once more. */
+struct asker {
+    weft_stream *below;
+    SSL *client;
+    bool asks;
+    int asked;
+};
+
+#define ASKED_MAX 5000
+
+static ssize_t
+asker_read(weft_stream *stream, void *buf, size_t len)
+{
+    struct asker *asker = stream->state;
+    ssize_t n = asker->below->transport->try_read(asker->below, buf, len);
+    if (n != -EAGAIN || !asker->asks || asker->asked == ASKED_MAX)
+        return n;
+    asker->asked++;
+    SSL_key_update(asker->client, SSL_KEY_UPDATE_REQUESTED);
+    SSL_do_handshake(asker->client);
+    return asker->below->transport->try_read(asker->below, buf, len);
+}
+
+static ssize_t
+asker_writev(weft_stream *stream, const struct iovec *vectors, int n)
+{
+    weft_stream *below = ((struct asker *)stream->state)->below;
+    return below->transport->try_writev(below, vectors, n);
+}
+
+static int
+asker_wait(weft_stream *stream, unsigned what)
+{
+    weft_stream *below = ((struct asker *)stream->state)->below;
+    return below->transport->wait(below, what);
+}
+
+static void
+asker_close(weft_stream *stream)
+{
+    weft_stream_close(((struct asker *)stream->state)->below);
+}
+
+static const weft_transport asker_transport = {.name = "asker",
+                                               .try_read = asker_read,
+                                               .try_writev = asker_writev,
+                                               .wait = asker_wait,
+                                               .close = asker_close};
+
+TASK_TEST(tls, a_peer_that_only_asks_lets_others_run)
+{
+    struct ends ends = {0};
+    weft_stream below;
+    struct asker asker = {.below = &below};
+    T_OK(weft_stream_open_pair(&ends.client.inner, &below, 0));
+    weft_stream_open(&ends.server.inner, &asker_transport, &asker);
+    T_OK(ends_open(&ends, client_usual(), server_of(&t_certs()->server), "localhost"));
+    T_OK(ends.client.rc);
+    T_OK(ends.server.rc);
+    asker.client = ((struct weft__tls *)ends.client.stream.state)->ssl;
+    asker.asks = true;
+    struct reading reading = {.stream = &ends.server.stream};
+    weft_task *task = t_start(reading_main, &reading);
+    cr_assert(asker.asked < ASKED_MAX, "it was read to the end of what it had to say");
+    cr_assert(asker.asked > 0);
+    asker.asks = false;
+    T_OK(weft_stream_write_all(&ends.client.stream, "x", 1, NULL));
+    T_OK(weft_task_join(task, NULL));
+    T_ERR(1, reading.rc);
+    ends_close(&ends);
+}
+
+/* A reader that others are let run by is ended there as in any wait. */
+TASK_TEST(tls, who_reads_from_a_peer_that_only_asks_is_cancelled)
+{
+    struct ends ends = {0};
+    weft_stream below;
+    struct asker asker = {.below = &below};
+    T_OK(weft_stream_open_pair(&ends.client.inner, &below, 0));
+    weft_stream_open(&ends.server.inner, &asker_transport, &asker);
+    T_OK(ends_open(&ends, client_usual(), server_of(&t_certs()->server), "localhost"));
+    asker.client = ((struct weft__tls *)ends.client.stream.state)->ssl;
+    asker.asks = true;
+    struct reading reading = {.stream = &ends.server.stream};
+    weft_task *task = t_start(reading_main, &reading);
+    weft_task_cancel(task);
+    T_OK(weft_task_join(task, NULL));
+    T_ERR(-ECANCELED, reading.rc);
+
+    reading.rc = 0;
+    task = t_start(reading_main, &reading);
+    weft_stream_close(&ends.server.stream);
+    T_OK(weft_task_join(task, NULL));
+    T_ERR(-EBADF, reading.rc);
+    weft_stream_close(&ends.client.stream);
+}
+
+/* ---- TLS in TLS ---------------------------------------------------------------------------- */
+
+static ssize_t
+through_read(weft_stream *stream, void *buf, size_t len)
+{
+    weft_stream *below = stream->state;
+    return below->transport->try_read(below, buf, len);
+}
+
+static ssize_t
+through_writev(weft_stream *stream, const struct iovec *vectors, int n)
+{
+    weft_stream *below = stream->state;
+    return below->transport->try_writev(below, vectors, n);
+}
+
+static int
+through_shutdown(weft_stream *stream)
+{
+    return weft_stream_shutdown(stream->state);
+}
+
+static const weft_transport through = {.name = "through",
+                                       .try_read = through_read,
+                                       .try_writev = through_writev,
+                                       .wait = drip_wait,
+                                       .shutdown = through_shutdown,
+                                       .close = drip_close};
+
+/* Takes the contexts over. Closing the inside closes the outside. */
+static void
+ends_inside(struct ends *inside, struct ends *outside, weft_tls_context *client,
+            weft_tls_context *server)
+{
+    memset(inside, 0, sizeof *inside);
+    weft_stream_open(&inside->client.inner, &through, &outside->client.stream);
+    weft_stream_open(&inside->server.inner, &through, &outside->server.stream);
+    T_OK(ends_open(inside, client, server, "localhost"));
+}
+
+TASK_TEST(tls, in_tls_there_is_tls)
+{
+    for (size_t capacity = 70; capacity < 20000; capacity *= 15) {
+        struct ends outside, inside;
+        struct flow flows[2] = {{.len = 100000, .chunk = 1000, .seed = 1, .key_updates = 1},
+                                {.len = 100000, .chunk = 7000, .seed = 2}};
+        ends_usual(&outside, capacity);
+        ends_inside(&inside, &outside, client_usual(), server_of(&t_certs()->server));
+        T_OK(inside.client.rc);
+        T_OK(inside.server.rc);
+        both_ways(&inside, flows);
+        ends_close(&inside);
+        cr_assert(outside.client.stream.transport == NULL);
+    }
+}
+
+/* The alert goes out through another OpenSSL, which forgets its thread's errors first. */
+TASK_TEST(tls, in_tls_it_is_told_as_well_what_went_wrong)
+{
+    struct ends outside, inside;
+    ends_usual(&outside, 0);
+    ends_inside(&inside, &outside, client_usual(), asking_server(WEFT_TLS_ASK_REQUIRED));
+    cr_assert(inside.server.rc == WEFT_E_TLS_VERIFY, "%d %s", inside.server.rc, inside.server.text);
+    T_OK(inside.client.rc);
+    weft_stream_close(&inside.client.stream);
+
+    char byte;
+    ends_usual(&outside, 0);
+    ends_inside(&inside, &outside, client_usual(), server_of(&t_certs()->server));
+    T_OK(weft_stream_write_all(&outside.server.stream, "not a record at all", 19, NULL));
+    T_ERR(WEFT_E_TLS, weft_stream_read(&inside.client.stream, &byte, 1));
+    cr_assert(strstr(weft_error_text(), "no reason") == NULL, "%s", weft_error_text());
+    ends_close(&inside);
+}
+
+static int
+shutting_main(void *stream)
+{
+    return weft_stream_shutdown(stream);
+}
+
+TASK_TEST(tls, in_tls_a_shutdown_that_a_scope_ended_is_gone_on_with)
+{
+    struct ends outside, inside;
+    char byte;
+    ends_usual(&outside, 60); /* room for the inner good-bye, not for the outer one as well */
+    ends_inside(&inside, &outside, client_usual(), server_of(&t_certs()->server));
+    weft_scope scope;
+    weft_scope_open(&scope, weft_now() + WEFT_MS(10));
+    T_ERR(-ETIMEDOUT, weft_stream_shutdown(&inside.client.stream));
+    T_ERR(-ETIMEDOUT, weft_scope_close(&scope));
+    weft_task *task = t_start(shutting_main, &inside.client.stream);
+    weft_scope_open(&scope, weft_now() + WEFT_SEC(1));
+    T_ERR(0, weft_stream_read(&inside.server.stream, &byte, 1));
+    T_ERR(0, weft_stream_read(&outside.server.stream, &byte, 1));
+    T_OK(weft_scope_close(&scope));
+    T_OK(weft_task_join(task, NULL));
+    ends_close(&inside);
+}
+
 /* ---- The kernel's TLS ---------------------------------------------------------------------- */
 
 static char log_line[256];

@@ -16,9 +16,11 @@ struct generation {
     weft_server *server;
     weft_address address;
     uint32_t ready; /* atomic: 1 when it is there, 2 when it could not be made */
+    uint32_t over;  /* atomic: it has served, and is freed */
     int rc;
     int new_rc;
-    bool quits; /* before it serves */
+    bool quits;       /* before it serves */
+    uint64_t starves; /* k: its k-th allocation from weft_server_run on fails; 0: none */
     weft_server_stats stats;
     pthread_t thread;
 };
@@ -36,10 +38,13 @@ generation_main(void *arg)
     weft__store(&g->ready, g->new_rc == 0 ? 1u : 2u);
     if (g->new_rc < 0)
         return 0;
+    if (g->starves > 0)
+        weft__torture_arm(WEFT__TORTURE_ALLOC, g->starves, false, 0);
     if (!g->quits)
         g->rc = weft_server_run(g->server);
     weft_server_stats_get(g->server, -1, &g->stats);
     weft_server_free(g->server);
+    weft__store(&g->over, 1u);
     return 0;
 }
 
@@ -203,6 +208,122 @@ Test(handover, a_successor_that_goes_away_changes_nothing)
     weft_server_stop(old.server, WEFT_SERVER_GRACE);
     end(&old);
     cr_assert(old.stats.accepted == 15);
+    t_leak_end();
+}
+
+Test(handover, a_successor_that_goes_away_leaves_the_files_of_unix_sockets)
+{
+    char path[64], plain[64], text[80];
+    set_path(path, "leaves");
+    set_path(plain, "leaves-plain");
+    snprintf(text, sizeof text, "unix:%s", plain);
+    const char *listen[] = {text, NULL};
+    struct generation old = {.listen = listen, .path = path, .loops = 1};
+    struct generation quitter = {.listen = listen, .path = path, .loops = 1, .quits = true};
+    t_leak_begin();
+    begin(&old);
+    wait_for_socket(path);
+    begin(&quitter);
+    end(&quitter);
+    cr_assert(ask(&old.address) == 0, "the successor has removed what was not its own");
+    weft_server_stop(old.server, WEFT_SERVER_GRACE);
+    end(&old);
+    cr_assert(access(plain, F_OK) < 0);
+    t_leak_end();
+}
+
+Test(handover, a_successor_that_cannot_begin_does_not_take_over)
+{
+    char path[64], plain[64], text[80];
+    set_path(path, "cannot");
+    set_path(plain, "cannot-plain");
+    snprintf(text, sizeof text, "unix:%s", plain);
+    const char *listen[] = {"127.0.0.1:0", text, NULL};
+    unsigned failed = 0, succeeded = 0;
+    uint64_t allocations = UINT64_MAX;
+    t_leak_begin();
+    for (uint64_t k = 1; k <= allocations; k++) {
+        struct generation old = {.listen = listen, .path = path, .loops = 1};
+        struct generation new = {.listen = listen, .path = path, .loops = 1, .starves = k};
+        begin(&old);
+        wait_for_socket(path);
+        begin(&new);
+        T_OK(new.new_rc);
+        while (!weft__load(&new.over) && !weft__load(&old.over))
+            usleep(1000);
+        if (weft__load(&old.over)) {
+            end(&old);
+            cr_assert(ask(&new.address) == 0, "it has taken over, and does not serve");
+            allocations = weft__torture_disarm(WEFT__TORTURE_ALLOC);
+            cr_assert(access(plain, F_OK) == 0);
+            weft_server_stop(new.server, WEFT_SERVER_GRACE);
+            end(&new);
+            succeeded++;
+        } else {
+            allocations = weft__torture_disarm(WEFT__TORTURE_ALLOC);
+            t_thread_join(new.thread);
+            T_ERR(-ENOMEM, new.rc);
+            cr_assert(ask(&old.address) == 0 && access(plain, F_OK) == 0);
+            weft_server_stop(old.server, WEFT_SERVER_GRACE);
+            end(&old);
+            failed++;
+        }
+        cr_assert(access(plain, F_OK) < 0);
+    }
+    cr_assert(failed > 0 && succeeded > 0);
+    t_leak_end();
+}
+
+static unsigned
+count_descriptors(void)
+{
+    unsigned n = 0;
+    for (int fd = 0; fd < 1024; fd++)
+        n += fcntl(fd, F_GETFD) >= 0;
+    return n;
+}
+
+Test(handover, descriptors_that_nobody_asked_for_are_closed)
+{
+    char path[64];
+    const char *listen[] = {"127.0.0.1:0", NULL};
+    set_path(path, "gifts");
+    struct generation old = {.listen = listen, .path = path, .loops = 1};
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    strcpy(address.sun_path, path);
+    t_leak_begin();
+    begin(&old);
+    wait_for_socket(path);
+    unsigned before = count_descriptors();
+    for (int n = 1; n <= 3; n++) {
+        int gifts[3] = {0, 1, 2};
+        union {
+            struct cmsghdr align;
+            char bytes[CMSG_SPACE(sizeof gifts)];
+        } control = {.bytes = {0}};
+        char greeting[] = "weft-ho1";
+        struct iovec part = {.iov_base = greeting, .iov_len = 8};
+        struct msghdr message = {.msg_iov = &part,
+                                 .msg_iovlen = 1,
+                                 .msg_control = &control,
+                                 .msg_controllen = CMSG_SPACE((size_t)n * sizeof gifts[0])};
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN((size_t)n * sizeof gifts[0]);
+        memcpy(CMSG_DATA(header), gifts, (size_t)n * sizeof gifts[0]);
+        int raw = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+        cr_assert(connect(raw, (struct sockaddr *)&address, sizeof address) == 0);
+        cr_assert(sendmsg(raw, &message, 0) == 8);
+        char buf[256];
+        ssize_t got = read(raw, buf, sizeof buf); /* it hangs up */
+        close(raw);
+        cr_assert(got == 0, "%d descriptors: %zd", n, got);
+        cr_assert(count_descriptors() == before, "%d descriptors: some are left", n);
+    }
+    cr_assert(ask(&old.address) == 0);
+    weft_server_stop(old.server, WEFT_SERVER_GRACE);
+    end(&old);
     t_leak_end();
 }
 

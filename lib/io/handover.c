@@ -378,8 +378,8 @@ weft__handover_serve(struct weft_server *server, int raw)
             break;
         /* What went wrong with one is told by its end; a cancellation, by the next accept. */
     }
-    if (rc > 0) /* while we listen: then no other file can have its number */
-        weft__socket_file_remove(&server->handover_file);
+    /* Ours, if no successor has replaced it; while we listen no other file can have its number. */
+    weft__socket_file_remove(&server->handover_file);
     weft_fd_close(&listener);
     return rc;
 }

@@ -274,6 +274,34 @@ Test(handover, a_successor_that_cannot_begin_does_not_take_over)
     t_leak_end();
 }
 
+Test(handover, one_that_drains_leaves_the_path_to_others)
+{
+    char path[64], byte = 'x';
+    const char *listen[] = {"127.0.0.1:0", NULL};
+    set_path(path, "drains");
+    struct generation old = {.listen = listen, .path = path, .loops = 1};
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    strcpy(address.sun_path, path);
+    t_leak_begin();
+    begin(&old);
+    wait_for_socket(path);
+    int served = t_client(&old.address);
+    cr_assert(write(served, &byte, 1) == 1 && read(served, &byte, 1) == 1);
+    weft_server_stop(old.server, WEFT_SERVER_GRACE);
+    int error = 0;
+    while (error == 0) {
+        int raw = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+        if (connect(raw, (struct sockaddr *)&address, sizeof address) < 0)
+            error = errno;
+        close(raw);
+        usleep(1000);
+    }
+    cr_assert(error == ENOENT, "%s", strerror(error));
+    close(served);
+    end(&old);
+    t_leak_end();
+}
+
 static unsigned
 count_descriptors(void)
 {

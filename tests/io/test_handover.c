@@ -400,3 +400,92 @@ Test(handover, what_is_no_server_is_told_apart)
     close(raw);
     unlink(path);
 }
+
+/* ---- Torture -------------------------------------------------------------------------------- */
+
+/* Until it has been taken over, or a while: something may have failed. */
+static void
+wait_for_successor(const weft_server *old)
+{
+    for (int i = 0; i < 50 && !weft_server_draining(old); i++)
+        weft_ignore(weft_sleep(WEFT_MS(1)));
+}
+
+static int
+tortured_begin(struct t_served *served, const weft_server_options *options)
+{
+    int rc = weft_server_new(&served->server, options);
+    if (rc < 0)
+        return rc;
+    rc = weft_task_spawn(&served->task, t_served_run, served, NULL);
+    if (rc < 0) {
+        weft_server_free(served->server);
+        served->server = NULL;
+    }
+    return rc;
+}
+
+static void
+tortured_end(struct t_served *served)
+{
+    if (served->server == NULL)
+        return;
+    weft_server_stop(served->server, 0);
+    weft_scope shield;
+    weft_shield_open(&shield, WEFT_FOREVER);
+    weft_ignore(weft_task_join(served->task, NULL));
+    weft_scope_close(&shield);
+    weft_server_free(served->server);
+}
+
+static int
+tortured_main(void *arg)
+{
+    struct t_served old = {.server = NULL}, new = {.server = NULL};
+    weft_scope scope;
+    weft_scope_open(&scope, weft_now() + WEFT_SEC(20));
+    int rc = tortured_begin(&old, arg);
+    if (rc == 0)
+        rc = weft_sleep(WEFT_MS(1));
+    if (rc == 0)
+        rc = tortured_begin(&new, arg);
+    if (rc == 0)
+        wait_for_successor(old.server);
+    tortured_end(&new);
+    tortured_end(&old);
+    weft_scope_close(&scope);
+    return rc;
+}
+
+static void
+tortured_run(void *arg)
+{
+    weft_ignore(
+        weft_run(tortured_main, arg, &(weft_options){.loops = 2, .signals = WEFT_SIGNALS_NONE}));
+}
+
+static void
+torture(enum weft__torture kind, bool from_on, int error)
+{
+    char path[64], plain[64], text[80];
+    set_path(path, "torture");
+    set_path(plain, "torture-plain");
+    snprintf(text, sizeof text, "unix:%s", plain);
+    const char *listen[] = {"127.0.0.1:0", text, NULL};
+    weft_server_options options = {.listen = listen, .serve = t_serve_echo, .handover = path};
+    t_torture_run(&(struct t_torture){.kind = kind,
+                                      .from_on = from_on,
+                                      .error = error,
+                                      .max = 120 / T_SLOW,
+                                      .scenario = tortured_run,
+                                      .arg = &options});
+}
+
+Test(handover, whatever_fails_both_end)
+{
+    torture(WEFT__TORTURE_CANCEL, false, 0);
+    torture(WEFT__TORTURE_ALLOC, false, 0);
+    torture(WEFT__TORTURE_ALLOC, true, 0);
+    torture(WEFT__TORTURE_SYSCALL, false, EIO);
+    torture(WEFT__TORTURE_SYSCALL, false, EMFILE);
+}

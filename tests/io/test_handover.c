@@ -479,6 +479,8 @@ torture(enum weft__torture kind, bool from_on, int error)
                                       .max = 120 / T_SLOW,
                                       .scenario = tortured_run,
                                       .arg = &options});
+    unlink(path); /* removing them may be what failed */
+    unlink(plain);
 }
 
 Test(handover, whatever_fails_both_end)

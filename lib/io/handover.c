@@ -67,7 +67,7 @@ receive_message(weft_fd *channel, void *bytes, size_t len, int *ret_raw)
 {
     union {
         struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(int))];
+        char bytes[CMSG_LEN(sizeof(int))]; /* without padding, in which another one had room */
     } control;
     struct iovec part = {.iov_base = bytes, .iov_len = len};
     struct msghdr message;
@@ -136,7 +136,9 @@ receive_sockets(weft_fd *channel, struct weft__heir *heir)
             rc = n == 0 ? -ECONNRESET : -EPROTO;
         if (rc == 0 && i == 0 && answer.total > 0) {
             total = answer.total;
-            heir->looms = weft__alloc_zeroed(total * sizeof *heir->looms);
+            /* With room for the answer, so that it cannot fail for want of memory. */
+            heir->looms =
+                weft__alloc_zeroed(total * (sizeof *heir->looms + sizeof(char)) + GREETING_BYTES);
             if (heir->looms == NULL)
                 rc = -ENOMEM;
         }
@@ -234,16 +236,13 @@ weft__handover_take(struct weft__heir *heir)
 {
     if (heir->channel < 0)
         return;
-    size_t len = GREETING_BYTES + heir->n;
-    char *bytes = weft__alloc(len);
-    if (bytes != NULL) {
-        memcpy(bytes, GREETING, GREETING_BYTES);
-        for (size_t i = 0; i < heir->n; i++)
-            bytes[GREETING_BYTES + i] = heir->looms[i].taken;
-        /* One message, the first that we write after the greeting: there is room for it. */
-        (void)weft__sys_send(heir->channel, bytes, len, MSG_DONTWAIT);
-        weft__free(bytes);
-    }
+    char none[GREETING_BYTES];
+    char *bytes = heir->n > 0 ? (char *)&heir->looms[heir->n] : none;
+    memcpy(bytes, GREETING, GREETING_BYTES);
+    for (size_t i = 0; i < heir->n; i++)
+        bytes[GREETING_BYTES + i] = heir->looms[i].taken;
+    /* One message, the first that we write after the greeting: there is room for it. */
+    (void)weft__sys_send(heir->channel, bytes, GREETING_BYTES + heir->n, MSG_DONTWAIT);
     weft__heir_close(heir);
 }
 
@@ -314,12 +313,14 @@ static void
 mark_taken(struct weft_server *server, const char *taken)
 {
     struct weft__listen *set = &server->listen;
+    weft__lock(&server->lock); /* one that accepts may be about to remove a file */
     for (size_t i = 0; i < set->n_listeners; i++) {
         if (taken[i]) {
             set->listeners[i].taken = true;
             set->bounds[set->listeners[i].bound].file.path[0] = '\0';
         }
     }
+    weft__unlock(&server->lock);
     weft__store(&server->gone, 1); /* pairs with the load in accept_task */
 }
 
@@ -334,13 +335,13 @@ answer_one(struct weft_server *server, weft_fd *channel)
     ssize_t n = receive_message(channel, greeting, sizeof greeting, NULL);
     if (n >= 0 && (n != GREETING_BYTES || memcmp(greeting, GREETING, GREETING_BYTES) != 0))
         return 0;
-    int rc = n < 0 ? (int)n : send_sockets(server, channel);
-    if (rc < 0)
-        return rc;
-    char *bytes = weft__alloc(len);
+    if (n < 0)
+        return (int)n;
+    char *bytes = weft__alloc(len); /* before it has them: what it says must be heard */
     if (bytes == NULL)
         return -ENOMEM;
-    n = receive_message(channel, bytes, len, NULL);
+    int rc = send_sockets(server, channel);
+    n = rc < 0 ? rc : receive_message(channel, bytes, len, NULL);
     bool took = n == (ssize_t)len && memcmp(bytes, GREETING, GREETING_BYTES) == 0;
     if (took)
         mark_taken(server, bytes + GREETING_BYTES);
@@ -377,6 +378,8 @@ weft__handover_serve(struct weft_server *server, int raw)
             break;
         /* What went wrong with one is told by its end; a cancellation, by the next accept. */
     }
+    /* Ours, if no successor has replaced it; while we listen no other file can have its number. */
+    weft__socket_file_remove(&server->handover_file);
     weft_fd_close(&listener);
     return rc;
 }

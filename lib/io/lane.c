@@ -314,9 +314,14 @@ accept_task(void *arg)
     if (!weft__load(&server->gone) || !listener->taken)
         empty_queue(&acceptor);
     weft__free(acceptor.next);
-    weft__lock(&server->lock); /* a hand-over may be about to copy it */
+    struct weft__socket_file *file = &server->listen.bounds[listener->bound].file;
+    weft__lock(&server->lock); /* a hand-over may be about to copy it, or takes the file with it */
     listener->raw = -1;
+    struct weft__socket_file last = *file;
+    file->path[0] = '\0';
     weft__unlock(&server->lock);
+    /* Before the socket is closed: after that another server's file may get its number. */
+    weft__socket_file_remove(&last);
     weft_fd_close((weft_fd *)(void *)&acceptor.fd);
     return 0;
 }
@@ -436,12 +441,18 @@ here(struct weft_server *server)
         weft_event_set(&server->all_here);
 }
 
+/* A lane has what accepts, or has failed. */
 static void
-start_accepting(struct weft__lane *lane, weft_group *acceptors)
+accepts(struct weft_server *server)
+{
+    if (weft__fetch_sub(&server->lanes_deaf, 1) == 1)
+        weft_event_set(&server->accepts);
+}
+
+static void
+spawn_acceptors(struct weft__lane *lane, weft_group *acceptors)
 {
     struct weft_server *server = lane->server;
-    here(server);
-    weft_ignore(weft_event_wait(&server->all_here));
     if (weft__load(&server->failure) != 0)
         return;
     for (size_t i = 0; i < server->listen.n_listeners; i++) {
@@ -453,6 +464,15 @@ start_accepting(struct weft__lane *lane, weft_group *acceptors)
         if (rc < 0)
             weft__server_fail(server, rc);
     }
+}
+
+static void
+start_accepting(struct weft__lane *lane, weft_group *acceptors)
+{
+    here(lane->server);
+    weft_ignore(weft_event_wait(&lane->server->all_here));
+    spawn_acceptors(lane, acceptors);
+    accepts(lane->server);
     weft_ignore(weft_yield()); /* acceptors that are stopped at once still empty their queues */
 }
 
@@ -487,6 +507,7 @@ lane_failed(struct weft__lane *lane, int rc)
 {
     weft__server_fail(lane->server, rc);
     here(lane->server);
+    accepts(lane->server);
     accepting_ended(lane);
     lane_over(lane);
 }
@@ -522,6 +543,7 @@ weft__lanes_start(struct weft_server *server)
     weft__store(&server->accepting, server->n_lanes);
     weft__store(&server->lanes_left, server->n_lanes);
     weft__store(&server->lanes_missing, server->n_lanes);
+    weft__store(&server->lanes_deaf, server->n_lanes);
     for (unsigned i = 0; i < server->n_lanes; i++) {
         struct weft__lane *lane = &server->lanes[i];
         lane->accepting = true;

@@ -397,7 +397,6 @@ inherit(struct weft__listen *set, const weft_server_options *options, const char
         }
         n++;
     }
-    /* Its file, too, is this server's from now on; after a failure it stays the old one's. */
     return n;
 }
 
@@ -445,13 +444,24 @@ weft__listen_open(struct weft__listen *set, const weft_server_options *options, 
             return rc;
         }
     }
-    for (size_t i = 0; i < set->n_bounds; i++) { /* of those that were inherited */
+    for (size_t i = 0; i < set->n_bounds; i++) {
         struct weft__bound *bound = &set->bounds[i];
         if (bound->file.path[0] == '\0' && strncmp(bound->text, "unix:", 5) == 0 &&
             bound->text[5] != '@')
-            (void)weft__socket_file_note(&bound->file, bound->text + 5);
+            (void)weft__socket_file_note(&bound->inherited, bound->text + 5);
     }
     return 0;
+}
+
+void
+weft__listen_own_files(struct weft__listen *set)
+{
+    for (size_t i = 0; i < set->n_bounds; i++) {
+        struct weft__bound *bound = &set->bounds[i];
+        if (bound->inherited.path[0] != '\0')
+            bound->file = bound->inherited;
+        bound->inherited.path[0] = '\0';
+    }
 }
 
 void

@@ -23,8 +23,9 @@ struct weft__socket_file {
 struct weft__bound {
     char text[WEFT__LISTEN_TEXT_BYTES]; /* as in options.listen */
     weft_address address;
-    struct weft__socket_file file;
-    unsigned n; /* sockets */
+    struct weft__socket_file file;      /* ours to remove */
+    struct weft__socket_file inherited; /* an older server's, which serves on if we do not */
+    unsigned n;                         /* sockets */
 };
 
 struct weft__lane;
@@ -61,6 +62,8 @@ struct weft__heir {
  * is as it was, and the detail is noted. */
 int weft__listen_open(struct weft__listen *set, const weft_server_options *options, unsigned n,
                       struct weft__heir *heir);
+/* The files that were inherited are ours from now on. */
+void weft__listen_own_files(struct weft__listen *set);
 /* Closes what is open, removes files, and frees. */
 void weft__listen_close(struct weft__listen *set);
 /* A socket in the file system, replacing a file that nobody listens on. Its backlog is given; mode

@@ -58,6 +58,8 @@ fill(struct weft__notify *notify)
         return 0;
     ssize_t n =
         weft__sys_read(notify->fd.raw, notify->buffer + notify->len, BUFFER_BYTES - notify->len);
+    if (n == -EAGAIN && notify->len == 0)
+        notify->strayed = false; /* it has not been moved: it is gone */
     if (n < 0)
         return n == -EAGAIN ? 0 : (int)n;
     notify->len += (size_t)n;
@@ -86,7 +88,21 @@ enter(struct weft__notify *notify, const char *path)
             notify->missed = true;
     } else if (rc == -ENOSPC || rc == -ENOMEM) {
         notify->failed = rc;
-    } /* else it is gone again, or is watched by itself */
+    } else if (rc < 0) {
+        notify->strayed = true;
+    } /* else it is watched by itself */
+}
+
+/* A directory that was moved within what is watched, and its watches with it. Those that stand in
+ * it and were not found by their old names are found now. */
+static void
+look_for_strays(struct weft__notify *notify, const char *path)
+{
+    int rc = weft__notify_watch_strays(notify, path);
+    if (rc == -EMFILE || rc == -ENFILE)
+        notify->missed = true;
+    else if (rc < 0)
+        notify->failed = rc;
 }
 
 static int
@@ -153,6 +169,8 @@ take_moved_away(struct weft__notify *notify, const struct inotify_event *event,
         weft__notify_drop(notify, from, false);
     if (enters)
         enter(notify, path);
+    else if (is_directory && goes_along && notify->strayed)
+        look_for_strays(notify, path);
     if (half != NULL)
         half->mask = 0; /* told of */
     tell(notify, WEFT_NOTIFY_MOVED, is_directory, ret_event);

@@ -37,6 +37,8 @@ struct weft__notify {
         pair_until; /* real time: until then the other half of a move may come; 0: none is due */
     int failed;     /* to be told by the next call */
     bool missed;    /* events: likewise */
+    bool strayed;   /* a new directory was not where its event said: one above it, or it, may have
+                       been moved, of which an event that has not been told yet speaks */
     weft_buf path, from;
 };
 _Static_assert(sizeof(struct weft__notify) <= sizeof(weft_notify), "weft_notify is too small");
@@ -51,6 +53,8 @@ int weft__notify_watch(struct weft__notify *notify, const struct weft__notify_wa
 extern const struct weft__notify_watch weft__notify_below;
 /* A path and all directories below it. */
 int weft__notify_watch_tree(struct weft__notify *notify, const char *path);
+/* The same for those below a path that are not watched yet; what is in them is to be told of. */
+int weft__notify_watch_strays(struct weft__notify *notify, const char *path);
 /* Forgets one that the kernel has dropped. */
 void weft__notify_forget(struct weft__notify *notify, int number);
 /* Drops what is watched at and below a path, but not what was asked for by itself. */

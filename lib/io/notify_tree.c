@@ -254,8 +254,23 @@ is_passed_over(int rc)
     return rc == -ENOENT || rc == -ENOTDIR || rc == -EACCES || rc == -ELOOP;
 }
 
+/* `found`: where directories go that were not watched yet, to be told of, instead of being walked
+ * through. NULL: nowhere, and those that are watched already are passed over. */
 static int
-walk(struct weft__notify *notify, struct weft__notify_scan **scans, weft_buf *text)
+visit(struct weft__notify *notify, struct weft__notify_scan **scans,
+      struct weft__notify_scan **found, const char *path)
+{
+    int rc = weft__notify_watch(notify, &weft__notify_below, path);
+    if (rc == 0)
+        rc = weft__notify_scan_push(found != NULL ? found : scans, path);
+    else if (rc == 1 && found != NULL)
+        rc = weft__notify_scan_push(scans, path);
+    return rc < 0 && !is_passed_over(rc) ? explain(rc, path) : 0;
+}
+
+static int
+walk(struct weft__notify *notify, struct weft__notify_scan **scans,
+     struct weft__notify_scan **found, weft_buf *text)
 {
     while (*scans != NULL) {
         bool is_directory;
@@ -267,27 +282,38 @@ walk(struct weft__notify *notify, struct weft__notify_scan **scans, weft_buf *te
         if (!is_directory)
             continue;
         int rc = weft__notify_text(text, (*scans)->path, name);
+        if (rc == 0)
+            rc = visit(notify, scans, found, (const char *)text->data);
         if (rc < 0)
             return rc;
-        const char *path = (const char *)text->data;
-        rc = weft__notify_watch(notify, &weft__notify_below, path);
-        if (rc == 0)
-            rc = weft__notify_scan_push(scans, path);
-        if (rc < 0 && !is_passed_over(rc))
-            return explain(rc, path);
     }
     return 0;
+}
+
+static int
+walk_all(struct weft__notify *notify, struct weft__notify_scan *scans,
+         struct weft__notify_scan **found)
+{
+    weft_buf text = {0};
+    int rc = walk(notify, &scans, found, &text);
+    while (scans != NULL)
+        weft__notify_scan_pop(&scans);
+    weft_buf_free(&text);
+    return rc;
 }
 
 int
 weft__notify_watch_tree(struct weft__notify *notify, const char *path)
 {
     struct weft__notify_scan *scans = NULL;
-    weft_buf text = {0};
     int rc = weft__notify_scan_push(&scans, path);
-    rc = rc < 0 ? explain(rc, path) : walk(notify, &scans, &text);
-    while (scans != NULL)
-        weft__notify_scan_pop(&scans);
-    weft_buf_free(&text);
-    return rc;
+    return rc < 0 ? explain(rc, path) : walk_all(notify, scans, NULL);
+}
+
+int
+weft__notify_watch_strays(struct weft__notify *notify, const char *path)
+{
+    struct weft__notify_scan *scans = NULL;
+    int rc = visit(notify, &scans, &notify->scans, path);
+    return rc < 0 ? rc : walk_all(notify, scans, &notify->scans);
 }

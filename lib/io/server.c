@@ -107,6 +107,7 @@ weft_server_new(weft_server **ret_server, const weft_server_options *options)
     weft_event_open(&server->bell);
     weft_event_open(&server->over);
     weft_event_open(&server->all_here);
+    weft_event_open(&server->accepts);
     rc = weft_semaphore_open(&server->permits, options->max_connections != 0
                                                    ? options->max_connections
                                                    : MAX_CONNECTIONS);
@@ -133,13 +134,32 @@ weft_server_new(weft_server **ret_server, const weft_server_options *options)
     return 0;
 }
 
+/* The old server's sockets, and its files. */
+static void
+take_over(weft_server *server)
+{
+    weft__lock(&server->lock); /* those who accept look at the files in the end */
+    weft__listen_own_files(&server->listen);
+    weft__unlock(&server->lock);
+    weft__handover_take(&server->heir);
+}
+
+/* Whether it does: false, too, when it is told to stop meanwhile. */
+static bool
+begins_to_accept(weft_server *server)
+{
+    return weft_event_wait(&server->accepts) == 0 && weft__load(&server->failure) == 0;
+}
+
 static int
 serve_successors(void *arg)
 {
     weft_server *server = arg;
+    if (!begins_to_accept(server))
+        return 0;
     int raw = weft__handover_listen(server);
     /* Before we say that we accept: whoever asks from now on asks us. */
-    weft__handover_take(&server->heir);
+    take_over(server);
     int rc = raw < 0 ? raw : weft__handover_serve(server, raw);
     if (rc > 0) {
         weft_server_stop(server, WEFT_SERVER_GRACE);
@@ -164,8 +184,9 @@ wait_for_stop(weft_server *server)
     int rc = 0;
     weft_group group;
     weft_group_open(&group, &(weft_group_options){.keep_going = 1});
-    if (server->handover[0] != '\0' && weft_group_spawn(&group, serve_successors, server) < 0)
-        weft__handover_take(&server->heir);
+    if (server->handover[0] != '\0' && weft_group_spawn(&group, serve_successors, server) < 0 &&
+        begins_to_accept(server))
+        take_over(server);
     /* Pairs with the store in weft_server_stop. */
     while (rc == 0 && weft__load(&server->stops) == 0) {
         rc = weft_event_wait(&server->bell);
@@ -230,6 +251,7 @@ weft_server_free(weft_server *server)
     weft_event_close(&server->bell);
     weft_event_close(&server->over);
     weft_event_close(&server->all_here);
+    weft_event_close(&server->accepts);
     weft_semaphore_close(&server->permits);
     weft__free_lines(server->lanes);
     weft__free(server);

@@ -72,12 +72,14 @@ struct weft_server {
     weft_event bell;        /* for weft_server_run; from any thread */
     weft_event over;        /* no lane is left */
     weft_event all_here;    /* lanes_missing is 0 */
+    weft_event accepts;     /* lanes_deaf is 0: so it does, if it has not failed */
     struct weft__lock lock;
     weft_time grace;        /* under the lock: of the last stop */
     uint32_t stops;         /* calls of stop; 0: serving. Atomic, written under the lock */
     uint32_t accepting;     /* lanes that may still hand connections out; atomic */
     uint32_t lanes_left;    /* atomic */
     uint32_t lanes_missing; /* have not said yet whether they are there; atomic */
+    uint32_t lanes_deaf;    /* have not begun yet to accept; atomic */
     uint32_t turn;          /* atomic */
     int32_t failure;        /* the first; atomic */
     uint32_t gone;          /* the sockets were handed over: queues are not ours any more; atomic */

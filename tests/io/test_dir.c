@@ -1,6 +1,9 @@
 /*
  * test_dir.c - the names of a directory, walks through trees, and removing these.
  */
+#include <pthread.h>
+#include <sys/resource.h>
+
 #include "io/t_file.h"
 
 TestSuite(dir, .timeout = 60, .init = t_dir_make, .fini = t_dir_remove);
@@ -251,4 +254,34 @@ TASK_TEST(dir, a_large_tree_is_removed_in_several_steps)
     }
     T_OK(weft_path_remove_tree(t_dir));
     cr_assert(access(t_dir, F_OK) < 0);
+}
+
+/* As deep as there are descriptors for, on threads with little stack. */
+static int
+remove_deep(void *arg)
+{
+    T_OK(weft_path_remove_tree(arg));
+    return 0;
+}
+
+Test(dir, a_deep_tree_is_removed_on_a_small_stack)
+{
+    struct rlimit files;
+    cr_assert(getrlimit(RLIMIT_NOFILE, &files) == 0);
+    rlim_t levels = files.rlim_max < 10100 ? files.rlim_max - 100 : 10000;
+    files.rlim_cur = levels + 100;
+    cr_assert(setrlimit(RLIMIT_NOFILE, &files) == 0);
+    pthread_attr_t small;
+    cr_assert(pthread_attr_init(&small) == 0);
+    cr_assert(pthread_attr_setstacksize(&small, (size_t)256 << 10) == 0);
+    cr_assert(pthread_setattr_default_np(&small) == 0);
+    int here = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    cr_assert(here >= 0 && chdir(t_dir) == 0);
+    for (rlim_t i = 0; i < levels; i++)
+        cr_assert(mkdir("d", 0700) == 0 && chdir("d") == 0);
+    cr_assert(fchdir(here) == 0);
+    close(here);
+    cr_assert(weft_run(remove_deep, t_dir, NULL) == 0);
+    cr_assert(access(t_dir, F_OK) < 0);
+    pthread_attr_destroy(&small);
 }

@@ -16,9 +16,11 @@ struct generation {
     weft_server *server;
     weft_address address;
     uint32_t ready; /* atomic: 1 when it is there, 2 when it could not be made */
+    uint32_t over;  /* atomic: it has served, and is freed */
     int rc;
     int new_rc;
-    bool quits; /* before it serves */
+    bool quits;       /* before it serves */
+    uint64_t starves; /* k: its k-th allocation from weft_server_run on fails; 0: none */
     weft_server_stats stats;
     pthread_t thread;
 };
@@ -36,10 +38,13 @@ generation_main(void *arg)
     weft__store(&g->ready, g->new_rc == 0 ? 1u : 2u);
     if (g->new_rc < 0)
         return 0;
+    if (g->starves > 0)
+        weft__torture_arm(WEFT__TORTURE_ALLOC, g->starves, false, 0);
     if (!g->quits)
         g->rc = weft_server_run(g->server);
     weft_server_stats_get(g->server, -1, &g->stats);
     weft_server_free(g->server);
+    weft__store(&g->over, 1u);
     return 0;
 }
 
@@ -206,6 +211,150 @@ Test(handover, a_successor_that_goes_away_changes_nothing)
     t_leak_end();
 }
 
+Test(handover, a_successor_that_goes_away_leaves_the_files_of_unix_sockets)
+{
+    char path[64], plain[64], text[80];
+    set_path(path, "leaves");
+    set_path(plain, "leaves-plain");
+    snprintf(text, sizeof text, "unix:%s", plain);
+    const char *listen[] = {text, NULL};
+    struct generation old = {.listen = listen, .path = path, .loops = 1};
+    struct generation quitter = {.listen = listen, .path = path, .loops = 1, .quits = true};
+    t_leak_begin();
+    begin(&old);
+    wait_for_socket(path);
+    begin(&quitter);
+    end(&quitter);
+    cr_assert(ask(&old.address) == 0, "the successor has removed what was not its own");
+    weft_server_stop(old.server, WEFT_SERVER_GRACE);
+    end(&old);
+    cr_assert(access(plain, F_OK) < 0);
+    t_leak_end();
+}
+
+Test(handover, a_successor_that_cannot_begin_does_not_take_over)
+{
+    char path[64], plain[64], text[80];
+    set_path(path, "cannot");
+    set_path(plain, "cannot-plain");
+    snprintf(text, sizeof text, "unix:%s", plain);
+    const char *listen[] = {"127.0.0.1:0", text, NULL};
+    unsigned failed = 0, succeeded = 0;
+    uint64_t allocations = UINT64_MAX;
+    t_leak_begin();
+    for (uint64_t k = 1; k <= allocations; k++) {
+        struct generation old = {.listen = listen, .path = path, .loops = 1};
+        struct generation new = {.listen = listen, .path = path, .loops = 1, .starves = k};
+        begin(&old);
+        wait_for_socket(path);
+        begin(&new);
+        T_OK(new.new_rc);
+        while (!weft__load(&new.over) && !weft__load(&old.over))
+            usleep(1000);
+        if (weft__load(&old.over)) {
+            end(&old);
+            cr_assert(ask(&new.address) == 0, "it has taken over, and does not serve");
+            allocations = weft__torture_disarm(WEFT__TORTURE_ALLOC);
+            cr_assert(access(plain, F_OK) == 0);
+            weft_server_stop(new.server, WEFT_SERVER_GRACE);
+            end(&new);
+            succeeded++;
+        } else {
+            allocations = weft__torture_disarm(WEFT__TORTURE_ALLOC);
+            t_thread_join(new.thread);
+            T_ERR(-ENOMEM, new.rc);
+            cr_assert(ask(&old.address) == 0 && access(plain, F_OK) == 0);
+            weft_server_stop(old.server, WEFT_SERVER_GRACE);
+            end(&old);
+            failed++;
+        }
+        cr_assert(access(plain, F_OK) < 0);
+    }
+    cr_assert(failed > 0 && succeeded > 0);
+    t_leak_end();
+}
+
+Test(handover, one_that_drains_leaves_the_path_to_others)
+{
+    char path[64], byte = 'x';
+    const char *listen[] = {"127.0.0.1:0", NULL};
+    set_path(path, "drains");
+    struct generation old = {.listen = listen, .path = path, .loops = 1};
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    strcpy(address.sun_path, path);
+    t_leak_begin();
+    begin(&old);
+    wait_for_socket(path);
+    int served = t_client(&old.address);
+    cr_assert(write(served, &byte, 1) == 1 && read(served, &byte, 1) == 1);
+    weft_server_stop(old.server, WEFT_SERVER_GRACE);
+    int error = 0;
+    while (error == 0) {
+        int raw = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+        if (connect(raw, (struct sockaddr *)&address, sizeof address) < 0)
+            error = errno;
+        close(raw);
+        usleep(1000);
+    }
+    cr_assert(error == ENOENT, "%s", strerror(error));
+    close(served);
+    end(&old);
+    t_leak_end();
+}
+
+static unsigned
+count_descriptors(void)
+{
+    unsigned n = 0;
+    for (int fd = 0; fd < 1024; fd++)
+        n += fcntl(fd, F_GETFD) >= 0;
+    return n;
+}
+
+Test(handover, descriptors_that_nobody_asked_for_are_closed)
+{
+    char path[64];
+    const char *listen[] = {"127.0.0.1:0", NULL};
+    set_path(path, "gifts");
+    struct generation old = {.listen = listen, .path = path, .loops = 1};
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    strcpy(address.sun_path, path);
+    t_leak_begin();
+    begin(&old);
+    wait_for_socket(path);
+    unsigned before = count_descriptors();
+    for (int n = 1; n <= 3; n++) {
+        int gifts[3] = {0, 1, 2};
+        union {
+            struct cmsghdr align;
+            char bytes[CMSG_SPACE(sizeof gifts)];
+        } control = {.bytes = {0}};
+        char greeting[] = "weft-ho1";
+        struct iovec part = {.iov_base = greeting, .iov_len = 8};
+        struct msghdr message = {.msg_iov = &part,
+                                 .msg_iovlen = 1,
+                                 .msg_control = &control,
+                                 .msg_controllen = CMSG_SPACE((size_t)n * sizeof gifts[0])};
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN((size_t)n * sizeof gifts[0]);
+        memcpy(CMSG_DATA(header), gifts, (size_t)n * sizeof gifts[0]);
+        int raw = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+        cr_assert(connect(raw, (struct sockaddr *)&address, sizeof address) == 0);
+        cr_assert(sendmsg(raw, &message, 0) == 8);
+        char buf[256];
+        ssize_t got = read(raw, buf, sizeof buf); /* it hangs up */
+        close(raw);
+        cr_assert(got == 0, "%d descriptors: %zd", n, got);
+        cr_assert(count_descriptors() == before, "%d descriptors: some are left", n);
+    }
+    cr_assert(ask(&old.address) == 0);
+    weft_server_stop(old.server, WEFT_SERVER_GRACE);
+    end(&old);
+    t_leak_end();
+}
+
 Test(handover, unix_sockets_and_new_addresses_go_along)
 {
     char path[64], plain[64], text[80];
@@ -250,4 +399,95 @@ Test(handover, what_is_no_server_is_told_apart)
     close(peer);
     close(raw);
     unlink(path);
+}
+
+/* ---- Torture -------------------------------------------------------------------------------- */
+
+/* Until it has been taken over, or a while: something may have failed. */
+static void
+wait_for_successor(const weft_server *old)
+{
+    for (int i = 0; i < 50 && !weft_server_draining(old); i++)
+        weft_ignore(weft_sleep(WEFT_MS(1)));
+}
+
+static int
+tortured_begin(struct t_served *served, const weft_server_options *options)
+{
+    int rc = weft_server_new(&served->server, options);
+    if (rc < 0)
+        return rc;
+    rc = weft_task_spawn(&served->task, t_served_run, served, NULL);
+    if (rc < 0) {
+        weft_server_free(served->server);
+        served->server = NULL;
+    }
+    return rc;
+}
+
+static void
+tortured_end(struct t_served *served)
+{
+    if (served->server == NULL)
+        return;
+    weft_server_stop(served->server, 0);
+    weft_scope shield;
+    weft_shield_open(&shield, WEFT_FOREVER);
+    weft_ignore(weft_task_join(served->task, NULL));
+    weft_scope_close(&shield);
+    weft_server_free(served->server);
+}
+
+static int
+tortured_main(void *arg)
+{
+    struct t_served old = {.server = NULL}, new = {.server = NULL};
+    weft_scope scope;
+    weft_scope_open(&scope, weft_now() + WEFT_SEC(20));
+    int rc = tortured_begin(&old, arg);
+    if (rc == 0)
+        rc = weft_sleep(WEFT_MS(1));
+    if (rc == 0)
+        rc = tortured_begin(&new, arg);
+    if (rc == 0)
+        wait_for_successor(old.server);
+    tortured_end(&new);
+    tortured_end(&old);
+    weft_scope_close(&scope);
+    return rc;
+}
+
+static void
+tortured_run(void *arg)
+{
+    weft_ignore(
+        weft_run(tortured_main, arg, &(weft_options){.loops = 2, .signals = WEFT_SIGNALS_NONE}));
+}
+
+static void
+torture(enum weft__torture kind, bool from_on, int error)
+{
+    char path[64], plain[64], text[80];
+    set_path(path, "torture");
+    set_path(plain, "torture-plain");
+    snprintf(text, sizeof text, "unix:%s", plain);
+    const char *listen[] = {"127.0.0.1:0", text, NULL};
+    weft_server_options options = {.listen = listen, .serve = t_serve_echo, .handover = path};
+    t_torture_run(&(struct t_torture){.kind = kind,
+                                      .from_on = from_on,
+                                      .error = error,
+                                      .max = 120 / T_SLOW,
+                                      .scenario = tortured_run,
+                                      .arg = &options});
+    unlink(path); /* removing them may be what failed */
+    unlink(plain);
+}
+
+Test(handover, whatever_fails_both_end)
+{
+    torture(WEFT__TORTURE_CANCEL, false, 0);
+    torture(WEFT__TORTURE_ALLOC, false, 0);
+    torture(WEFT__TORTURE_ALLOC, true, 0);
+    torture(WEFT__TORTURE_SYSCALL, false, EIO);
+    torture(WEFT__TORTURE_SYSCALL, false, EMFILE);
 }

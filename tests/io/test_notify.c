@@ -101,6 +101,23 @@ assert_none(weft_notify *notify)
     cr_assert(rc == -EAGAIN, "%d: %s", rc, rc == 0 ? text_of(&event, text) : "");
 }
 
+/* In either order: as the directory has them. */
+static void
+assert_next_two(weft_notify *notify, const char *one, const char *two)
+{
+    for (int i = 0; i < 2; i++) {
+        weft_notify_event event;
+        char text[256];
+        T_OK(weft_notify_next(notify, &event));
+        text_of(&event, text);
+        cr_assert(strcmp(text, one) == 0 || strcmp(text, two) == 0, "%s", text);
+        if (strcmp(text, one) == 0)
+            one = two;
+        else
+            two = one;
+    }
+}
+
 /* ---- Events ---------------------------------------------------------------------------------- */
 
 NOTIFY_TEST(the_life_of_a_file_is_told)
@@ -312,6 +329,38 @@ NOTIFY_TEST(directories_that_move_are_found_where_they_are)
     dir_make("in/k/d/f");
     assert_next(&notify, "moved/ from /in/c /in/k");
     assert_next(&notify, "created/ /in/k/d/f");
+    assert_none(&notify);
+    weft_notify_close(&notify);
+}
+
+NOTIFY_TEST(directories_that_moved_before_they_were_told_of_are_watched)
+{
+    weft_notify notify;
+    dir_make("old");
+    T_OK(weft_notify_open(&notify));
+    T_OK(weft_notify_add(&notify, folder, WEFT_NOTIFY_RECURSIVE));
+    dir_make("a");
+    dir_make("a/in");
+    dir_make("old/new"); /* it is the one above that moves */
+    file_write("old/new/f");
+    dir_make("old/new/deep");
+    move("a", "b");
+    move("old", "gone");
+    assert_next(&notify, "created/ /a");
+    assert_next(&notify, "created/ /old/new");
+    assert_next(&notify, "moved/ from /a /b");
+    assert_next(&notify, "created/ /b/in");
+    assert_next(&notify, "moved/ from /old /gone");
+    assert_next_two(&notify, "created /gone/new/f", "created/ /gone/new/deep");
+    assert_none(&notify);
+    dir_make("b/in/x");
+    assert_next(&notify, "created/ /b/in/x");
+    dir_make("gone/new/y");
+    assert_next(&notify, "created/ /gone/new/y");
+    dir_make("gone/new/deep/z");
+    assert_next(&notify, "created/ /gone/new/deep/z");
+    move("gone/new/deep", "gone/deep"); /* nothing is told twice */
+    assert_next(&notify, "moved/ from /gone/new/deep /gone/deep");
     assert_none(&notify);
     weft_notify_close(&notify);
 }

@@ -252,6 +252,42 @@ LOOPS_TEST(server, serves_a_unix_socket_and_removes_its_file, 2)
     cr_assert(stat(path, &status) < 0);
 }
 
+LOOPS_TEST(server, one_that_drains_leaves_the_path_of_its_unix_socket_to_another, 2)
+{
+    char path[64], text[80];
+    set_path(path, text, "drains");
+    const char *listen[] = {text, NULL};
+    weft_event go;
+    weft_event_open(&go);
+    struct t_served first, second;
+    t_served_begin(
+        &first, &(weft_server_options){
+                    .listen = listen, .serve = t_serve_until, .arg = &go, .grace = WEFT_FOREVER});
+    int served = t_client(&first.address);
+    T_SERVED_UNTIL(&first, active, 1);
+    weft_server_stop(first.server, WEFT_SERVER_GRACE);
+    int rc;
+    for (;;) {
+        int raw = t_client_socket(&first.address);
+        rc = t_client_connect(raw, &first.address);
+        close(raw);
+        if (rc < 0)
+            break;
+        T_OK(weft_sleep(WEFT_MS(1)));
+    }
+    /* Its number must not be another's before we have looked at it for the last time. */
+    T_ERR(-ENOENT, rc);
+    t_served_begin(&second, &(weft_server_options){.listen = listen, .serve = t_serve_echo});
+    weft_event_set(&go);
+    cr_assert(t_client_read_end(served) == 4);
+    t_served_join(&first);
+    weft_server_free(first.server);
+    T_OK(t_client_ask(t_client(&second.address)));
+    t_served_end(&second);
+    cr_assert(access(path, F_OK) < 0);
+    weft_event_close(&go);
+}
+
 LOOPS_TEST(server, serves_an_abstract_unix_socket, 1)
 {
     char text[80];

@@ -339,8 +339,8 @@ Test(io_torture, any_allocation_fails)
     torture_all(WEFT__TORTURE_ALLOC, true, 0);
 }
 
-/* From then on without EINTR, EAGAIN and ECONNABORTED, after which one tries again: the kernel never
- * says so for ever. */
+/* From then on without EINTR, EAGAIN and ECONNABORTED, after which one tries again: the kernel
+ * never says so for ever. */
 Test(io_torture, any_system_call_fails)
 {
     static const int errors[] = {EINTR,      EAGAIN, EMFILE, ENOBUFS,
